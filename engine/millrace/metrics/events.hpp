@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/connectivity.hpp>
+#include <millrace/base/status_code.hpp>
+#include <millrace/time/clock.hpp>
+
+#include <cstdint>
+#include <string_view>
+
+/// What an observer is told. Every view in an event is valid during the hook only; copy what you keep.
+namespace millrace::events {
+
+/// A slot went from one state to another. `why` is one sentence; after a failed dial, gRPC's own words.
+struct slot_changed {
+  time_point at;
+  std::string_view endpoint;
+  std::uint32_t slot;  ///< Its number in the pool, from 0.
+  slot_state from;
+  slot_state to;
+  std::string_view why;
+  duration spent;  ///< How long it was in `from`.
+};
+
+/// A call was given a slot.
+struct picked {
+  time_point at;
+  std::string_view endpoint;
+  std::uint32_t slot;
+  std::uint32_t in_flight;  ///< Calls on that slot, this one included.
+  duration waited;          ///< In the pool's queue; zero when a slot was ready at once.
+};
+
+/// A call was given none. `why` names the reason as errc's message does.
+struct pick_failed {
+  time_point at;
+  std::string_view why;
+  duration waited;
+};
+
+/// A call began; its interceptors have not run yet.
+struct call_started {
+  time_point at;
+  std::string_view method;  ///< `/package.Service/Method`.
+};
+
+/// A call ended, as its caller sees it.
+struct call_finished {
+  time_point at;
+  std::string_view method;
+  status_code code;
+  duration elapsed;
+  std::uint32_t attempts;  ///< 0 when none was started.
+};
+
+/// One try of a call went out on a slot.
+struct attempt_started {
+  time_point at;
+  std::string_view method;
+  std::string_view endpoint;
+  std::uint32_t slot;
+  std::uint32_t number;  ///< 1 for the first.
+};
+
+/// One try of a call ended.
+struct attempt_finished {
+  time_point at;
+  std::string_view method;
+  std::string_view endpoint;
+  std::uint32_t slot;
+  std::uint32_t number;
+  status_code code;
+  std::string_view message;  ///< The status message.
+  duration elapsed;
+  bool never_left;  ///< It provably did not reach the wire.
+};
+
+/// The call will try again after `delay`.
+struct retry_scheduled {
+  time_point at;
+  std::string_view method;
+  std::uint32_t next_attempt;
+  status_code code;  ///< What the last attempt ended with.
+  duration delay;
+  bool transparent;  ///< The last attempt never left; it does not count against the policy.
+};
+
+enum class retry_denial {
+  budget,         ///< The pool's retry budget is empty.
+  attempts,       ///< `max_attempts` are spent.
+  not_retryable,  ///< The policy does not list the code.
+  pushback,       ///< The server said not to (a negative `grpc-retry-pushback-ms`).
+  committed,      ///< The response headers had arrived.
+  deadline,       ///< The next attempt would start after the call's deadline.
+  cancelled,      ///< The caller wants no further attempt.
+};
+
+constexpr std::string_view to_string(retry_denial value) noexcept {
+  switch (value) {
+    case retry_denial::budget: return "budget";
+    case retry_denial::attempts: return "attempts";
+    case retry_denial::not_retryable: return "not_retryable";
+    case retry_denial::pushback: return "pushback";
+    case retry_denial::committed: return "committed";
+    case retry_denial::deadline: return "deadline";
+    case retry_denial::cancelled: return "cancelled";
+  }
+  return "?";
+}
+
+/// An attempt failed and there will be no further one.
+struct retry_denied {
+  time_point at;
+  std::string_view method;
+  std::uint32_t attempts;
+  status_code code;
+  retry_denial why;
+};
+
+/// A pool began to drain.
+struct drain_started {
+  time_point at;
+  std::uint32_t in_flight;
+  std::uint32_t waiting;
+  duration grace;
+};
+
+/// A pool is drained: no call is in flight and every channel is closed.
+struct drain_finished {
+  time_point at;
+  duration elapsed;
+  std::uint32_t revoked;  ///< Calls cut off because the grace had passed.
+};
+
+}  // namespace millrace::events
