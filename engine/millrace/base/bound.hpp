@@ -24,7 +24,9 @@ class bound<Result(Args...)> {
   }
 
   /// Binds a free function whose first parameter is the object.
-  static constexpr bound raw(void* object, Result (*function)(void*, Args...)) noexcept { return bound{object, function}; }
+  static constexpr bound raw(void* object, Result (*function)(void*, Args...)) noexcept {
+    return bound{object, function};
+  }
 
   constexpr explicit operator bool() const noexcept { return function_ != nullptr; }
 

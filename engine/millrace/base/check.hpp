@@ -11,8 +11,8 @@ namespace millrace {
 }  // namespace millrace
 
 /// States an invariant of the engine. A failure is a bug in millrace, never a user's mistake, which is an error value.
-#define MILLRACE_CHECK(condition) \
-  do {                            \
-    if (!(condition)) [[unlikely]] \
+#define MILLRACE_CHECK(condition)           \
+  do {                                      \
+    if (!(condition)) [[unlikely]]          \
       ::millrace::check_failed(#condition); \
   } while (false)
