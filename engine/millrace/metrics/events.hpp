@@ -2,6 +2,7 @@
 #pragma once
 
 #include <millrace/base/connectivity.hpp>
+#include <millrace/base/retry_denial.hpp>
 #include <millrace/base/status_code.hpp>
 #include <millrace/time/clock.hpp>
 
@@ -85,28 +86,7 @@ struct retry_scheduled {
   bool transparent;  ///< The last attempt never left; it does not count against the policy.
 };
 
-enum class retry_denial {
-  budget,         ///< The pool's retry budget is empty.
-  attempts,       ///< `max_attempts` are spent.
-  not_retryable,  ///< The policy does not list the code.
-  pushback,       ///< The server said not to (a negative `grpc-retry-pushback-ms`).
-  committed,      ///< The response headers had arrived.
-  deadline,       ///< The next attempt would start after the call's deadline.
-  cancelled,      ///< The caller wants no further attempt.
-};
-
-constexpr std::string_view to_string(retry_denial value) noexcept {
-  switch (value) {
-    case retry_denial::budget: return "budget";
-    case retry_denial::attempts: return "attempts";
-    case retry_denial::not_retryable: return "not_retryable";
-    case retry_denial::pushback: return "pushback";
-    case retry_denial::committed: return "committed";
-    case retry_denial::deadline: return "deadline";
-    case retry_denial::cancelled: return "cancelled";
-  }
-  return "?";
-}
+using millrace::retry_denial;
 
 /// An attempt failed and there will be no further one.
 struct retry_denied {
