@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <millrace/retry/attempt_machine.hpp>
+
+#include <millrace/retry/budget.hpp>
+#include <millrace/retry/policy.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+
+namespace millrace::retry {
+namespace {
+
+backoff_params backoff_of(retry_policy const& policy) noexcept {
+  return {.initial = policy.initial_backoff,
+          .multiplier = policy.multiplier,
+          .max = policy.max_backoff,
+          .jitter = policy.jitter};
+}
+
+// none when the server asks for no retry
+std::optional<duration> parse_pushback(std::string_view text) noexcept {
+  std::int64_t count = 0;
+  char const* const end = text.data() + text.size();
+  auto const [parsed, error] = std::from_chars(text.data(), end, count);
+  if (error != std::errc{} || parsed != end || count < 0) return std::nullopt;
+  constexpr auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(duration::max());
+  return std::min(std::chrono::milliseconds{count}, longest);
+}
+
+}  // namespace
+
+attempt_machine::attempt_machine(retry_policy const& policy, budget& budget, rng& random, time_point deadline) noexcept
+    : policy_(policy), budget_(budget), random_(random), deadline_(deadline), backoff_(backoff_of(policy)) {}
+
+attempt_action attempt_machine::resume(attempt_outcome const& outcome) noexcept {
+  bool const unsent = outcome.never_left && !outcome.committed;
+  if (!unsent) ++attempts_;
+  if (denied_) return *denied_;
+  if (outcome.committed) return deny(retry_denial::committed);
+  return unsent ? after_unsent(outcome) : after_sent(outcome);
+}
+
+attempt_action attempt_machine::after_unsent(attempt_outcome const& outcome) noexcept {
+  if (transparent_ == most_transparent) return deny(retry_denial::attempts);
+  bool const first = transparent_++ == 0;
+  time_point const at = first ? outcome.at : saturating_add(outcome.at, backoff_.next(random_));
+  return schedule(outcome.at, at, true);
+}
+
+attempt_action attempt_machine::after_sent(attempt_outcome const& outcome) noexcept {
+  if (!policy_.retryable.contains(outcome.code)) return deny(retry_denial::not_retryable);
+  if (attempts_ >= policy_.max_attempts) return deny(retry_denial::attempts);
+  auto const delay = wait(outcome.pushback);
+  if (!delay) return deny(retry_denial::pushback);
+  return schedule(outcome.at, saturating_add(outcome.at, *delay), false);
+}
+
+std::optional<duration> attempt_machine::wait(std::optional<std::string_view> pushback) noexcept {
+  if (!pushback) return backoff_.next(random_);
+  backoff_.reset();
+  return parse_pushback(*pushback);
+}
+
+attempt_action attempt_machine::schedule(time_point now, time_point at, bool transparent) noexcept {
+  if (at >= deadline_) return deny(retry_denial::deadline);
+  // last, so that only a retry which really happens is paid for
+  if (!budget_.try_withdraw(now)) return deny(retry_denial::budget);
+  return retry_at{at, transparent};
+}
+
+retry_denial attempt_machine::deny(retry_denial why) noexcept {
+  denied_ = why;
+  return why;
+}
+
+}  // namespace millrace::retry

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/retry_denial.hpp>
+#include <millrace/base/status_code.hpp>
+#include <millrace/retry/backoff.hpp>
+#include <millrace/time/clock.hpp>
+
+#include <optional>
+#include <string_view>
+#include <variant>
+
+namespace millrace::retry {
+
+class budget;
+struct retry_policy;
+
+/// How an attempt failed.
+struct attempt_outcome {
+  time_point at;
+  status_code code;                                         ///< Never ok: a call that succeeded needs no decision.
+  bool committed = false;                                   ///< Its response headers had arrived.
+  bool never_left = false;                                  ///< It provably did not reach the wire.
+  std::optional<std::string_view> pushback = std::nullopt;  ///< The raw value of its `grpc-retry-pushback-ms` trailer.
+};
+
+/// Start another attempt at that time. It is transparent when the last one never left.
+struct retry_at {
+  time_point at;
+  bool transparent;
+};
+
+using attempt_action = std::variant<retry_at, retry_denial>;
+
+/// What becomes of a call after each failed attempt (gRFC A6). The first rule that applies decides:
+///
+/// | # | the attempt                                                             | answer          |
+/// |---|-------------------------------------------------------------------------|-----------------|
+/// | 1 | belongs to a call that was cancelled, or was denied before              | that denial     |
+/// | 2 | is committed                                                            | `committed`     |
+/// | 3 | never left, and `most_transparent` others of its call did not           | `attempts`      |
+/// | 4 | never left                                                              | go on with 8    |
+/// | 5 | ended with a code that the policy does not list, whatever the pushback  | `not_retryable` |
+/// | 6 | was the last of the policy's `max_attempts`                             | `attempts`      |
+/// | 7 | came with a pushback that is negative or not a number                   | `pushback`      |
+/// | 8 | would be followed by one at or after the deadline                       | `deadline`      |
+/// | 9 | finds the budget empty                                                  | `budget`        |
+/// |10 | is any other: a retry, now paid for                                     | `retry_at`      |
+///
+/// The first attempt that never left is repeated at once. Any other retry waits for the pushback, which also resets the
+/// backoff, or else for the backoff's next step, which both kinds of retry share.
+class attempt_machine {
+ public:
+  /// Transparent retries a call may have: a bound on what gRPC leaves unbounded.
+  static constexpr unsigned most_transparent = 10;
+
+  /// Expects a validated policy. `deadline` is the call's, `never` if it has none.
+  attempt_machine(retry_policy const& policy, budget& budget, rng& random, time_point deadline) noexcept;
+
+  /// An attempt ended. The deposit in the budget, one a call, is the caller's.
+  attempt_action resume(attempt_outcome const& outcome) noexcept;
+
+  /// No further attempts: whatever is in flight ends with `retry_denial::cancelled`.
+  void cancel() noexcept { denied_ = retry_denial::cancelled; }
+
+  /// Attempts that ended and count for the policy: all but those that never left.
+  unsigned attempts() const noexcept { return attempts_; }
+
+  /// The value of `grpc-previous-rpc-attempts` in the next attempt; at 0 the header is not sent.
+  unsigned previous_attempts() const noexcept { return attempts_; }
+
+ private:
+  attempt_action after_unsent(attempt_outcome const& outcome) noexcept;
+  attempt_action after_sent(attempt_outcome const& outcome) noexcept;
+  std::optional<duration> wait(std::optional<std::string_view> pushback) noexcept;
+  attempt_action schedule(time_point now, time_point at, bool transparent) noexcept;
+  retry_denial deny(retry_denial why) noexcept;
+
+  retry_policy const& policy_;
+  budget& budget_;
+  rng& random_;
+  time_point deadline_;
+  backoff backoff_;
+  unsigned attempts_ = 0;
+  unsigned transparent_ = 0;
+  std::optional<retry_denial> denied_;
+};
+
+}  // namespace millrace::retry
