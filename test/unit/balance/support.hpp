@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/balance/candidate.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <initializer_list>
+#include <vector>
+
+namespace millrace::balance {
+
+/// Candidates with the loads they point to.
+class field {
+ public:
+  field() = default;
+  field(field&&) = default;  // a deque's elements stay where they are
+
+  /// One slot each, in order, on the endpoints named.
+  field(std::initializer_list<std::uint32_t> endpoints) {
+    for (std::uint32_t endpoint : endpoints) add(endpoint);
+  }
+
+  /// `count` slots, each on an endpoint of its own.
+  static field apart(std::uint32_t count) {
+    field made;
+    for (std::uint32_t endpoint = 0; endpoint < count; ++endpoint) made.add(endpoint);
+    return made;
+  }
+
+  void add(std::uint32_t endpoint, std::uint32_t weight = 1) {
+    auto const slot = static_cast<std::uint32_t>(all.size());
+    all.push_back({.slot = slot, .endpoint = endpoint, .weight = weight, .in_flight = &load.emplace_back(0)});
+  }
+
+  std::vector<candidate> all;
+  std::deque<std::uint32_t> load;
+};
+
+}  // namespace millrace::balance
