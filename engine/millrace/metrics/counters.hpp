@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/metrics/observer.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace millrace {
+
+/// Counts all it is told, by endpoint, method and code. Counting allocates only where a name is new.
+///
+/// Thread: the loop's, reading included. The counts of several loops are several objects.
+class counters final : public observer {
+ public:
+  using count = std::uint64_t;
+  using by_code = std::array<count, status_code_count>;
+  static constexpr std::size_t slot_states = static_cast<std::size_t>(slot_state::closed) + 1;
+  static constexpr std::size_t retry_denials = static_cast<std::size_t>(retry_denial::cancelled) + 1;
+
+  /// What one endpoint was seen to do. A connection is opened when a slot becomes ready, and lost when a ready slot becomes
+  /// anything but draining or closed.
+  struct endpoint_counts {
+    count picks = 0;
+    count attempts = 0;  ///< Started.
+    by_code finished{};  ///< Attempts ended, by code.
+    count dials = 0;
+    count connections_opened = 0;
+    count connections_lost = 0;
+    std::array<count, slot_states> slots{};  ///< Now, by slot_state; `vacant` and `closed` are not kept.
+
+    count ok() const noexcept { return finished[0]; }
+  };
+
+  struct method_counts {
+    count calls = 0;  ///< Started.
+    by_code finished{};
+    count retries = 0;  ///< Without the transparent ones.
+    count transparent_retries = 0;
+    duration latency{};  ///< The sum over the calls ended.
+  };
+
+  struct totals {
+    count attempts = 0;
+    count retries = 0;
+    count transparent_retries = 0;
+    count pick_failures = 0;
+    count drains_started = 0;
+    count drains_finished = 0;
+    count calls_revoked = 0;
+    std::array<count, retry_denials> denied{};
+
+    count retry_denied(retry_denial why) const noexcept { return denied[static_cast<std::size_t>(why)]; }
+  };
+
+  template <class Counts>
+  using by_name = std::map<std::string, Counts, std::less<>>;
+
+  totals const& total() const noexcept { return totals_; }
+  by_name<endpoint_counts> const& endpoints() const noexcept { return endpoints_; }
+  by_name<method_counts> const& methods() const noexcept { return methods_; }
+
+  /// Of one endpoint; all zero when it was never heard of.
+  endpoint_counts const& endpoint(std::string_view name) const noexcept;
+
+  /// All of it in Prometheus' text format 0.0.4 (`Content-Type: text/plain; version=0.0.4`); names begin with `millrace_`.
+  std::string prometheus_text() const;
+
+  void on(events::slot_changed const& event) noexcept override;
+  void on(events::picked const& event) noexcept override;
+  void on(events::pick_failed const& event) noexcept override;
+  void on(events::call_started const& event) noexcept override;
+  void on(events::call_finished const& event) noexcept override;
+  void on(events::attempt_started const& event) noexcept override;
+  void on(events::attempt_finished const& event) noexcept override;
+  void on(events::retry_scheduled const& event) noexcept override;
+  void on(events::retry_denied const& event) noexcept override;
+  void on(events::drain_started const& event) noexcept override;
+  void on(events::drain_finished const& event) noexcept override;
+
+ private:
+  by_name<endpoint_counts> endpoints_;
+  by_name<method_counts> methods_;
+  by_name<count> pick_failures_;  // by reason
+  totals totals_;
+};
+
+}  // namespace millrace
