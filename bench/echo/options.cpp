@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "options.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <limits>
+#include <optional>
+
+namespace millrace::echo {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct texts {
+  std::string host = "127.0.0.1";
+  std::optional<std::string> port;
+  std::optional<std::string> fail_rate;
+  std::optional<std::string> delay;
+  std::optional<std::string> status;
+  std::optional<std::string> seed;
+};
+
+void declare(CLI::App& app, texts& given) {
+  app.add_option("--port", given.port, "Port to listen on; 0 takes a free one")->type_name("P");
+  app.add_option("--host", given.host, "Address to listen on (default 127.0.0.1)")->type_name("ADDRESS");
+  app.add_option("--fail-rate", given.fail_rate,
+                 "Share of calls answered with --status, 0 to 1 (default 0; 1 when only --status is given)")
+      ->type_name("F");
+  app.add_option("--status", given.status, "Status of the calls that fail: a name or number (default UNAVAILABLE)")
+      ->type_name("CODE");
+  app.add_option("--delay", given.delay, "Wait before each answer, such as 5ms (rounded up to whole milliseconds)")
+      ->type_name("D");
+  app.add_option("--seed", given.seed, "Seed of the generator that picks the calls that fail (default 1)")
+      ->type_name("N");
+}
+
+std::string checked_host(std::string const& host) {
+  constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
+  bool const v6 = host.find(':') != std::string::npos;
+  bool const bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (host.empty() || host.find_first_not_of(letters) != std::string::npos || v6 != bracketed) {
+    throw bench::bad_flag("--host", host, "allowed are a name, an IPv4 address, or an IPv6 address in brackets");
+  }
+  return host;
+}
+
+status_code checked_status(std::string const& text) {
+  auto const code = status_code_from(text);
+  if (!code || *code == status_code::ok) {
+    throw bench::bad_flag("--status", text, "allowed are gRPC's codes but OK, such as UNAVAILABLE or 14");
+  }
+  return *code;
+}
+
+options checked(texts const& given) {
+  options made;
+  made.host = checked_host(given.host);
+  if (!given.port) throw bench::bad_flag("--port", std::nullopt, "it is required: 0 (one that is free) to 65535");
+  made.port = static_cast<std::uint16_t>(bench::whole("--port", *given.port, {0, 65535}));
+  if (given.status) {
+    made.status = checked_status(*given.status);
+    made.fail_rate = 1;
+  }
+  if (given.fail_rate) made.fail_rate = bench::real("--fail-rate", *given.fail_rate, {0, 1});
+  if (given.delay) made.delay = bench::duration("--delay", *given.delay, {0ns, 1h});
+  if (given.seed) {
+    made.seed = bench::whole("--seed", *given.seed, {0, std::numeric_limits<std::uint64_t>::max()});
+  }
+  return made;
+}
+
+}  // namespace
+
+std::variant<options, bench::exit_now> parse_options(int argc, char const* const* argv) {
+  CLI::App app("Answers any unary gRPC method with the bytes it got, and serves grpc.health.v1.", "millrace-echo");
+  texts given;
+  declare(app, given);
+  try {
+    if (auto help = bench::parse(app, argc, argv)) return *std::move(help);
+    return checked(given);
+  } catch (bench::bad_flag const& error) {
+    return bench::refusal("millrace-echo", error);
+  }
+}
+
+}  // namespace millrace::echo

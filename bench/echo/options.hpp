@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/status_code.hpp>
+
+#include <support/flags.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace millrace::echo {
+
+/// What `millrace-echo` is asked to do.
+struct options {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;  ///< 0: one that is free.
+  double fail_rate = 0;    ///< The share of calls answered with `status` instead of an echo, 0 to 1.
+  status_code status = status_code::unavailable;
+  std::chrono::nanoseconds delay{};  ///< Before each answer; whole milliseconds, rounded up.
+  std::uint64_t seed = 1;            ///< Of the generator that picks the calls that fail.
+};
+
+/// The options of a command line, or what to do instead of serving. Any thread.
+std::variant<options, bench::exit_now> parse_options(int argc, char const* const* argv);
+
+}  // namespace millrace::echo

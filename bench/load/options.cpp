@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "options.hpp"
+
+#include <arpa/inet.h>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+
+namespace millrace::load {
+namespace {
+
+using namespace std::chrono_literals;
+using bench::bad_flag;
+
+constexpr std::uint64_t max_connections = 10'000;
+constexpr std::uint64_t max_concurrency = 1'000'000;
+constexpr std::uint64_t max_payload = 1u << 30u;
+
+using text = std::optional<std::string>;
+
+// the flags as they were written; `checked` turns them into options
+struct flags {
+  text endpoints, method, payload_bytes, payload_file, connections, concurrency, rate, duration, calls, timeout,
+      attempts, balance, json;
+  bool allow_failures = false;
+  bool quiet = false;
+  bool narrate = false;
+  bool wait_for_ready = false;
+};
+
+void declare(CLI::App& app, flags& given) {
+  auto const value = [&app](char const* name, text& to, char const* type, char const* what) {
+    app.add_option(name, to, what)->type_name(type);
+  };
+  value("--endpoints", given.endpoints, "A,B,…", "Where the servers are: host:port, [v6]:port or unix:path (required)");
+  value("--method", given.method, "/S/M", "The method to call: /package.Service/Method (required)");
+  value("--payload-bytes", given.payload_bytes, "N", "Send N zero bytes with each call (default 16)");
+  value("--payload-file", given.payload_file, "FILE", "Send the file's bytes with each call");
+  value("--connections", given.connections, "N", "TCP connections over all endpoints (default one for each)");
+  value("--concurrency", given.concurrency, "N", "Closed loop: keep N calls in flight (default 64)");
+  value("--rate", given.rate, "RPS", "Open loop: RPS calls a second, each timed from when it was due");
+  value("--duration", given.duration, "D", "Start calls for so long, such as 500ms, 10s or 2m (default 10s)");
+  value("--calls", given.calls, "N", "Make N calls");
+  value("--timeout", given.timeout, "D", "Of a call, its retries included (default 1s)");
+  value("--attempts", given.attempts, "N", "Attempts a call may make, 1 to 5 (default 3)");
+  value("--balance", given.balance, "POLICY", "round_robin (default) or least_request");
+  value("--json", given.json, "FILE", "Write the report there as JSON; - is stdout, and the table goes to stderr");
+  app.add_flag("--allow-failures", given.allow_failures, "Exit with 0 although calls failed");
+  app.add_flag("--quiet", given.quiet, "No progress lines");
+  app.add_flag("--narrate", given.narrate, "Say what happens to connections and calls as it happens");
+  app.add_flag("--wait-for-ready", given.wait_for_ready, "Do not start before each endpoint has a connection");
+}
+
+void exclude(char const* flag, text const& value, char const* other, text const& other_value) {
+  if (value && other_value) throw bad_flag(flag, *value, fmt::format("allowed is either it or {}", other));
+}
+
+std::vector<std::string> checked_endpoints(text const& list) {
+  constexpr auto allowed = "allowed are host:port, [v6]:port and unix:path, separated by commas";
+  if (!list) throw bad_flag("--endpoints", std::nullopt, fmt::format("it is required: {}", allowed));
+  std::vector<std::string> endpoints;
+  for (std::size_t at = 0; at <= list->size();) {
+    std::size_t const comma = std::min(list->find(',', at), list->size());
+    auto const& one = endpoints.emplace_back(list->substr(at, comma - at));
+    if (!is_endpoint(one)) throw bad_flag("--endpoints", one, allowed);
+    if (std::find(endpoints.begin(), endpoints.end() - 1, one) != endpoints.end() - 1) {
+      throw bad_flag("--endpoints", one, "allowed is each endpoint once");
+    }
+    at = comma + 1;
+  }
+  return endpoints;
+}
+
+std::string checked_method(text const& method) {
+  constexpr auto allowed = "allowed is /package.Service/Method";
+  if (!method) throw bad_flag("--method", std::nullopt, fmt::format("it is required: {}", allowed));
+  if (!is_method(*method)) throw bad_flag("--method", *method, allowed);
+  return *method;
+}
+
+std::string file_payload(std::string const& path) {
+  std::error_code error;
+  std::ifstream file;
+  // a directory can be opened, and read as if it were empty
+  if (!std::filesystem::is_directory(path, error)) file.open(path, std::ios::binary);
+  if (!file.is_open()) throw bad_flag("--payload-file", path, "allowed is a file that can be read");
+  std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  if (file.bad() || bytes.size() > max_payload) {
+    throw bad_flag("--payload-file", path, fmt::format("allowed is a file of at most {} bytes", max_payload));
+  }
+  return bytes;
+}
+
+std::string checked_payload(flags const& given) {
+  exclude("--payload-file", given.payload_file, "--payload-bytes", given.payload_bytes);
+  if (given.payload_file) return file_payload(*given.payload_file);
+  return std::string(bench::whole("--payload-bytes", given.payload_bytes.value_or("16"), {0, max_payload}), '\0');
+}
+
+std::uint32_t checked_connections(text const& connections, std::size_t endpoints) {
+  if (!connections) return static_cast<std::uint32_t>(endpoints);
+  // fewer than endpoints would leave some without any load, which nobody means who names them
+  auto const count = bench::whole("--connections", *connections, {1, max_connections});
+  if (count < endpoints) {
+    throw bad_flag("--connections", *connections,
+                   fmt::format("allowed are {} (one for each endpoint) to {}", endpoints, max_connections));
+  }
+  return static_cast<std::uint32_t>(count);
+}
+
+balance checked_balance(std::string const& name) {
+  if (name == "round_robin") return balance::round_robin;
+  if (name == "least_request") return balance::least_request;
+  throw bad_flag("--balance", name, "allowed are round_robin and least_request");
+}
+
+// before the run rather than after it; the file itself is made when there is something to write
+std::string checked_json(std::string const& path) {
+  if (path == "-") return path;
+  std::filesystem::path const parent = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (path.empty() || std::filesystem::is_directory(path, error) ||
+      (!parent.empty() && !std::filesystem::is_directory(parent, error))) {
+    throw bad_flag("--json", path, "allowed is a file in a directory that exists, or -");
+  }
+  return path;
+}
+
+void check_load(flags const& given, options& made) {
+  exclude("--rate", given.rate, "--concurrency", given.concurrency);
+  exclude("--calls", given.calls, "--duration", given.duration);
+  if (given.concurrency) {
+    made.concurrency =
+        static_cast<std::uint32_t>(bench::whole("--concurrency", *given.concurrency, {1, max_concurrency}));
+  }
+  if (given.rate) made.rate = bench::real("--rate", *given.rate, {0.01, 10'000'000});
+  if (given.calls) {
+    made.calls = bench::whole("--calls", *given.calls, {1, 1'000'000'000'000});
+  } else {
+    made.duration = bench::duration("--duration", given.duration.value_or("10s"), {1ms, 1000h});
+  }
+}
+
+options checked(flags const& given) {
+  options made;
+  made.endpoints = checked_endpoints(given.endpoints);
+  made.method = checked_method(given.method);
+  made.payload = checked_payload(given);
+  made.connections = checked_connections(given.connections, made.endpoints.size());
+  check_load(given, made);
+  if (given.timeout) made.timeout = bench::duration("--timeout", *given.timeout, {1ms, 1h});
+  if (given.attempts) made.attempts = static_cast<std::uint32_t>(bench::whole("--attempts", *given.attempts, {1, 5}));
+  if (given.balance) made.balance = checked_balance(*given.balance);
+  if (given.json) made.json = checked_json(*given.json);
+  made.allow_failures = given.allow_failures;
+  made.quiet = given.quiet;
+  made.narrate = given.narrate;
+  made.wait_for_ready = given.wait_for_ready;
+  return made;
+}
+
+bool is_port(std::string_view digits) noexcept {
+  std::uint32_t port = 0;
+  auto const [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  return error == std::errc{} && end == digits.data() + digits.size() && port >= 1 && port <= 65535;
+}
+
+bool is_v6(std::string const& address) {
+  in6_addr parsed{};
+  return inet_pton(AF_INET6, address.c_str(), &parsed) == 1;
+}
+
+bool is_host(std::string_view name) noexcept {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+           c == '_';
+  });
+}
+
+bool is_printable(std::string_view part) noexcept {
+  return !part.empty() && std::all_of(part.begin(), part.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+}
+
+}  // namespace
+
+bool is_endpoint(std::string_view text) {
+  if (text.substr(0, 5) == "unix:") return text.size() > 5;
+  auto const colon = text.rfind(':');
+  if (colon == std::string_view::npos || !is_port(text.substr(colon + 1))) return false;
+  auto const host = text.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    return is_v6(std::string(host.substr(1, host.size() - 2)));
+  return is_host(host);
+}
+
+bool is_method(std::string_view text) noexcept {
+  if (text.empty() || text.front() != '/') return false;
+  auto const slash = text.find('/', 1);
+  return slash != std::string_view::npos && is_printable(text.substr(1, slash - 1)) &&
+         is_printable(text.substr(slash + 1)) && text.find('/', slash + 1) == std::string_view::npos;
+}
+
+std::variant<options, bench::exit_now> parse_options(int argc, char const* const* argv) {
+  CLI::App app("Drives unary load through the engine against gRPC servers, and reports what became of the calls.",
+               "millrace-load");
+  flags given;
+  declare(app, given);
+  try {
+    if (auto help = bench::parse(app, argc, argv)) return *std::move(help);
+    return checked(given);
+  } catch (bad_flag const& error) {
+    return bench::refusal("millrace-load", error);
+  }
+}
+
+}  // namespace millrace::load

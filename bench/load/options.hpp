@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <support/flags.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace millrace::load {
+
+enum class balance { round_robin, least_request };
+
+/// What `millrace-load` is asked to do, checked: each value is within the range its flag's help names.
+struct options {
+  std::vector<std::string> endpoints;  ///< `host:port`, `[v6]:port` or `unix:path`; at least one, no two alike.
+  std::string method;                  ///< `/package.Service/Method`.
+  std::string payload;                 ///< The request's bytes: zeroes, or what was in the file.
+  std::uint32_t connections = 0;       ///< TCP connections of the pool over all endpoints; at least one for each.
+
+  /// Closed loop: this many calls in flight. Not looked at when `rate` is set.
+  std::uint32_t concurrency = 64;
+  /// Open loop: this many calls a second, each timed from when it was due.
+  std::optional<double> rate;
+
+  /// How long to start calls; none when `calls` is set.
+  std::optional<std::chrono::nanoseconds> duration;
+  /// How many calls to make.
+  std::optional<std::uint64_t> calls;
+
+  std::chrono::nanoseconds timeout = std::chrono::seconds(1);  ///< Of a call, its retries included.
+  std::uint32_t attempts = 3;                                  ///< Per call, the first one included; 1 to 5.
+  load::balance balance = load::balance::round_robin;
+
+  std::string json;             ///< Where the JSON report goes: a file, `-` for stdout, empty for nowhere.
+  bool allow_failures = false;  ///< Exit with 0 although calls failed.
+  bool quiet = false;           ///< No progress lines.
+  bool narrate = false;         ///< Say what happens to slots and calls as it happens.
+  bool wait_for_ready = false;  ///< Do not start before each endpoint has a connection.
+};
+
+/// The options of a command line, or what to do instead of driving load: print the help, or one line that names a flag, its
+/// value and what is allowed. Reads the payload file.
+std::variant<options, bench::exit_now> parse_options(int argc, char const* const* argv);
+
+/// Whether `text` is `host:port`, `[v6]:port` or `unix:path`.
+bool is_endpoint(std::string_view text);
+
+/// Whether `text` is `/package.Service/Method`: two parts, neither empty, of printable characters.
+bool is_method(std::string_view text) noexcept;
+
+}  // namespace millrace::load

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <iterator>
+
+namespace millrace::load {
+namespace {
+
+// 812 us, 4.31 ms, 1.20 s: three digits that count
+std::string length(double us) {
+  if (us < 1'000) return fmt::format("{:.0f} us", us);
+  if (us < 1'000'000) return fmt::format("{:.2f} ms", us / 1'000);
+  return fmt::format("{:.2f} s", us / 1'000'000);
+}
+
+double percent(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+}
+
+class table {
+ public:
+  template <class... Args>
+  void row(std::string_view name, fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(text_), "  {:<21}", name);
+    line(format, std::forward<Args>(args)...);
+  }
+
+  template <class... Args>
+  void line(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
+    text_ += '\n';
+  }
+
+  std::string text() && { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+void add_outcome(table& to, report const& result) {
+  to.row("calls", "{:>12}   in {:.2f} s", result.calls, std::chrono::duration<double>(result.elapsed).count());
+  to.row("ok", "{:>12}   {:.3f} %", result.ok, percent(result.ok, result.calls));
+  to.row("failed", "{:>12}", result.failed);
+  for (auto const& [status, count] : result.by_status) to.row("  " + status, "{:>12}", count);
+  to.row("rate", "{:>12.0f}   calls/s", result.rps);
+}
+
+void add_latency(table& to, latency_report const& us) {
+  to.row("latency", "{:>12} p50   {} p90   {} p99   {} p99.9   {} max", length(us.p50), length(us.p90), length(us.p99),
+         length(us.p999), length(us.max));
+}
+
+void add_attempts(table& to, report const& result) {
+  to.row("attempts", "{:>12}", result.attempts);
+  to.row("retries", "{:>12}   {} more denied by the budget", result.retries, result.budget_denied);
+  to.row("cpu", "{:>12.1f}   us a call", result.cpu_us_per_call);
+}
+
+void add_reconnects(table& to, std::vector<double> const& ms) {
+  if (ms.empty()) {
+    to.row("reconnects", "{:>12}", 0);
+    return;
+  }
+  auto const [shortest, longest] = std::minmax_element(ms.begin(), ms.end());
+  to.row("reconnects", "{:>12}   after {} to {}", ms.size(), length(*shortest * 1'000), length(*longest * 1'000));
+}
+
+void add_endpoints(table& to, report const& result) {
+  std::size_t width = std::string_view("endpoint").size();
+  std::uint64_t all = 0;
+  for (auto const& each : result.endpoints) {
+    width = std::max(width, each.address.size());
+    all += each.calls;
+  }
+  to.line("  {:<{}}  {:>12} {:>8} {:>12} {:>8} {:>6}", "endpoint", width, "attempts", "share", "ok", "opened", "lost");
+  for (auto const& each : result.endpoints) {
+    to.line("  {:<{}}  {:>12} {:>6.1f} % {:>12} {:>8} {:>6}", each.address, width, each.calls, percent(each.calls, all),
+            each.ok, each.connections_opened, each.connections_lost);
+  }
+}
+
+}  // namespace
+
+std::string to_table(report const& result) {
+  table made;
+  add_outcome(made, result);
+  add_latency(made, result.latency_us);
+  add_attempts(made, result);
+  add_reconnects(made, result.reconnect_ms);
+  made.line("");
+  add_endpoints(made, result);
+  return std::move(made).text();
+}
+
+std::string to_json(report const& result) {
+  using json = nlohmann::ordered_json;
+  json endpoints = json::array();
+  for (auto const& each : result.endpoints) {
+    endpoints.push_back(json{{"address", each.address},
+                             {"calls", each.calls},
+                             {"ok", each.ok},
+                             {"connections_opened", each.connections_opened},
+                             {"connections_lost", each.connections_lost}});
+  }
+  auto const& us = result.latency_us;
+  json const made{
+      {"calls", result.calls},
+      {"ok", result.ok},
+      {"failed", result.failed},
+      {"by_status", json(result.by_status)},
+      {"rps", result.rps},
+      {"latency_us", {{"p50", us.p50}, {"p90", us.p90}, {"p99", us.p99}, {"p999", us.p999}, {"max", us.max}}},
+      {"attempts", result.attempts},
+      {"retries", result.retries},
+      {"budget_denied", result.budget_denied},
+      {"cpu_us_per_call", result.cpu_us_per_call},
+      {"reconnect_ms", result.reconnect_ms},
+      {"endpoints", std::move(endpoints)},
+  };
+  // an address is a user's text: what is no UTF-8 must not throw away the whole report
+  return made.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+bool write_json(report const& result, std::string const& path) {
+  std::string const text = to_json(result);
+  std::FILE* const file = path == "-" ? stdout : std::fopen(path.c_str(), "w");
+  if (file == nullptr) return false;
+  bool const whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  bool const kept = (file == stdout ? std::fflush(file) : std::fclose(file)) == 0;
+  return whole && kept;
+}
+
+std::string narration(std::chrono::nanoseconds since_start, std::string_view what) {
+  return fmt::format("[{:5.1f} s] {}\n", std::chrono::duration<double>(since_start).count(), what);
+}
+
+}  // namespace millrace::load

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace::load {
+
+/// In microseconds. In an open loop from when a call was due, not from when it was started.
+struct latency_report {
+  double p50 = 0;
+  double p90 = 0;
+  double p99 = 0;
+  double p999 = 0;
+  double max = 0;
+};
+
+/// One endpoint's share. `calls` counts the attempts it was given, `ok` those that succeeded: over all endpoints they add up
+/// to the report's `attempts`, not to its `calls`.
+struct endpoint_report {
+  std::string address;
+  std::uint64_t calls = 0;
+  std::uint64_t ok = 0;
+  std::uint64_t connections_opened = 0;
+  std::uint64_t connections_lost = 0;
+};
+
+/// What became of a run. Plain figures; whoever drives the load fills them in.
+struct report {
+  std::chrono::nanoseconds elapsed{};  ///< For the table only.
+  std::uint64_t calls = 0;             ///< Finished, as their callers see it: `ok + failed`.
+  std::uint64_t ok = 0;
+  std::uint64_t failed = 0;
+  std::map<std::string, std::uint64_t> by_status;  ///< The failed calls by gRPC's name of their status; never OK.
+  double rps = 0;
+  latency_report latency_us;
+  std::uint64_t attempts = 0;
+  std::uint64_t retries = 0;
+  std::uint64_t budget_denied = 0;
+  double cpu_us_per_call = 0;  ///< Of this process, user and system.
+  std::vector<double>
+      reconnect_ms;  ///< For each connection lost and regained, the time between, in the order regained.
+  std::vector<endpoint_report> endpoints;
+};
+
+/// The table for people; several lines, the last one ended too.
+std::string to_table(report const& result);
+
+/// The same figures as JSON, one key a line, ended by a newline. The keys are documented in bench/load/README.md and stable.
+std::string to_json(report const& result);
+
+/// Writes `to_json` to a file, or to stdout when `path` is `-`. Returns whether all of it was written.
+bool write_json(report const& result, std::string const& path);
+
+/// A line of narration: `[  3.0 s] what`, ended by a newline. Print it at once and flush; bench/demo.sh writes lines of the same
+/// form between them.
+std::string narration(std::chrono::nanoseconds since_start, std::string_view what);
+
+}  // namespace millrace::load

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <load/report.hpp>
+
+#include <support/catch.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+
+using namespace millrace;
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+namespace {
+
+load::report sample() {
+  return {
+      .elapsed = 10s,
+      .calls = 1000,
+      .ok = 990,
+      .failed = 10,
+      .by_status = {{"UNAVAILABLE", 7}, {"DEADLINE_EXCEEDED", 3}},
+      .rps = 100,
+      .latency_us = {.p50 = 250, .p90 = 900.5, .p99 = 4310, .p999 = 52000, .max = 1'204'000},
+      .attempts = 1100,
+      .retries = 100,
+      .budget_denied = 4,
+      .cpu_us_per_call = 8.25,
+      .reconnect_ms = {2012.5, 31},
+      .endpoints = {{"127.0.0.1:50051", 600, 595, 1, 0}, {"[::1]:2", 500, 395, 2, 1}},
+  };
+}
+
+std::vector<std::string> keys(json const& object) {
+  std::vector<std::string> all;
+  for (auto const& [key, value] : object.items()) all.push_back(key);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("report: the JSON has the documented keys, no more and no fewer", "[load]") {
+  auto const made = json::parse(load::to_json(sample()));
+  CHECK(keys(made) == std::vector<std::string>{"attempts", "budget_denied", "by_status", "calls", "cpu_us_per_call",
+                                               "endpoints", "failed", "latency_us", "ok", "reconnect_ms", "retries",
+                                               "rps"});
+  CHECK(keys(made["latency_us"]) == std::vector<std::string>{"max", "p50", "p90", "p99", "p999"});
+  CHECK(keys(made["endpoints"][0]) ==
+        std::vector<std::string>{"address", "calls", "connections_lost", "connections_opened", "ok"});
+}
+
+TEST_CASE("report: the JSON has the figures", "[load]") {
+  auto const made = json::parse(load::to_json(sample()));
+  CHECK(made["calls"] == 1000);
+  CHECK(made["ok"] == 990);
+  CHECK(made["failed"] == 10);
+  CHECK(made["by_status"] == json{{"UNAVAILABLE", 7}, {"DEADLINE_EXCEEDED", 3}});
+  CHECK(made["rps"] == 100.0);
+  CHECK(made["latency_us"]["p999"] == 52000.0);
+  CHECK(made["attempts"] == 1100);
+  CHECK(made["retries"] == 100);
+  CHECK(made["budget_denied"] == 4);
+  CHECK(made["cpu_us_per_call"] == 8.25);
+  CHECK(made["reconnect_ms"] == json{2012.5, 31.0});
+  CHECK(made["endpoints"][1] ==
+        json{{"address", "[::1]:2"}, {"calls", 500}, {"ok", 395}, {"connections_opened", 2}, {"connections_lost", 1}});
+}
+
+TEST_CASE("report: empty collections stay an object and arrays", "[load]") {
+  auto const made = json::parse(load::to_json({}));
+  CHECK(made["by_status"] == json::object());
+  CHECK(made["reconnect_ms"] == json::array());
+  CHECK(made["endpoints"] == json::array());
+}
+
+TEST_CASE("report: each key of the JSON stands on a line of its own", "[load]") {
+  // bench/demo.sh reads the figure with sed
+  CHECK(load::to_json(sample()).find("\n  \"failed\": 10,\n") != std::string::npos);
+}
+
+TEST_CASE("report: it is written to a file, and a file that cannot be written is told", "[load]") {
+  std::string const path = "report_test.json";
+  CHECK(load::write_json(sample(), path));
+  std::ifstream file(path);
+  CHECK(std::string(std::istreambuf_iterator<char>(file), {}) == load::to_json(sample()));
+  std::remove(path.c_str());
+  CHECK_FALSE(load::write_json(sample(), "/no/such/directory/report.json"));
+}
+
+TEST_CASE("report: the table shows every figure", "[load]") {
+  auto const table = load::to_table(sample());
+  for (auto const* const piece : {"1000   in 10.00 s", "990   99.000 %", "UNAVAILABLE", "DEADLINE_EXCEEDED",
+                                  "250 us p50", "4.31 ms p99", "1.20 s max", "1100", "4 more denied by the budget",
+                                  "8.2", "after 31.00 ms to 2.01 s", "127.0.0.1:50051", "54.5 %", "[::1]:2"}) {
+    INFO(piece << "\n" << table);
+    CHECK(table.find(piece) != std::string::npos);
+  }
+}
+
+TEST_CASE("report: the table of a run without calls divides by nothing", "[load]") {
+  auto const table = load::to_table({});
+  INFO(table);
+  CHECK(table.find("nan") == std::string::npos);
+}
+
+TEST_CASE("report: narration carries the time since the start", "[load]") {
+  CHECK(load::narration(3s, "killed") == "[  3.0 s] killed\n");
+  CHECK(load::narration(10'250ms, "x") == "[ 10.2 s] x\n");
+}
