@@ -83,6 +83,12 @@ TEST_CASE("balance: an unwelcome choice is asked again twice, then the next in o
   CHECK(asked == 3);
 }
 
+TEST_CASE("balance: when all are equally unwelcome the last choice stands", "[balance][avoid]") {
+  field some{3, 3, 3, 3};
+  pick_info const info{.now = {}, .avoid_endpoint = 3};
+  CHECK(balance::impl::pick_avoiding(some.all, info, [] { return std::size_t{2}; }) == 2);
+}
+
 TEST_CASE("balance: a second choice that is welcome is taken", "[balance][avoid]") {
   auto some = field::apart(8);
   std::size_t next = 4;

@@ -151,6 +151,20 @@ TEST_CASE("histogram: merging equals recording everything in one", "[metrics][hi
   for (double percent = 0; percent <= 100; percent += 0.5) CHECK(left.percentile(percent) == both.percentile(percent));
 }
 
+TEST_CASE("histogram: merging takes the lower min and the higher max, from whichever side", "[metrics][histogram]") {
+  histogram inner, outer;
+  inner.record(3ms);
+  outer.record(1ms);
+  outer.record(9ms);
+  histogram widened = inner, kept = outer;
+  widened.merge(outer);
+  kept.merge(inner);
+  for (auto const& seen : {widened, kept}) {
+    CHECK(seen.min() == 1ms);
+    CHECK(seen.max() == 9ms);
+  }
+}
+
 TEST_CASE("histogram: merging an empty one changes nothing", "[metrics][histogram]") {
   histogram seen;
   seen.record(3ms);
