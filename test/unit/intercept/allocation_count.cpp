@@ -19,7 +19,14 @@ void* operator new(std::size_t size) {
   throw std::bad_alloc{};
 }
 
+// replaced as well, so that new and delete stay a pair under a sanitizer
+void* operator new(std::size_t size, std::nothrow_t const&) noexcept {
+  ++allocations;
+  return std::malloc(size == 0 ? 1 : size);
+}
+
 void operator delete(void* block) noexcept { std::free(block); }
+void operator delete(void* block, std::nothrow_t const&) noexcept { std::free(block); }
 void operator delete(void* block, std::size_t) noexcept { std::free(block); }
 
 // std::pmr asks for an alignment, however small

@@ -46,7 +46,8 @@ std::vector<script::step> done_of(std::size_t count) {
 
 class scenario {
  public:
-  scenario(row const& at, chain_ref chain, script& play) : at_(at), play_(play), machine_(chain) {}
+  scenario(row const& at, scripted_call& call, chain_ref chain, script& play)
+      : at_(at), play_(play), call_(call), machine_(chain) {}
 
   void run() {
     if (at_.stage != hook::start && at_.stage != hook::done) pass(hook::start);
@@ -142,7 +143,7 @@ class scenario {
 
   row at_;
   script& play_;
-  scripted_call call_;
+  scripted_call& call_;
   chain_machine machine_;
 };
 
@@ -172,11 +173,12 @@ TEST_CASE("chain_machine: every answer of every hook at every position of chains
     INFO((at.how == form::run_time ? "chain" : "static_chain")
          << " of " << at.size << ", " << to_string(at.stage) << " at position " << at.position << " answers "
          << static_cast<int>(at.says) << ", the hold ends " << static_cast<int>(at.then));
+    scripted_call call;
     script play;
     play.says = [&](std::size_t who, hook which) {
       return which == at.stage && who == who_at(at, at.stage, at.position) ? at.says : answer::proceed;
     };
-    with_chain(at.how, at.size, play, [&](chain_ref chain) { scenario(at, chain, play).run(); });
+    with_chain(at.how, at.size, play, [&](chain_ref chain) { scenario(at, call, chain, play).run(); });
     ++rows;
   });
   CHECK(rows == 2 * 5 * (1 + 2 + 3) * 7);
@@ -195,9 +197,9 @@ TEST_CASE("chain_machine: a chain without interceptors passes every stage", "[in
 }
 
 TEST_CASE("chain_machine: a call that ends before it started runs no on_done", "[intercept]") {
+  scripted_call call;
   script play;
   with_chain(form::run_time, 3, play, [&](chain_ref chain) {
-    scripted_call call;
     chain_machine machine(chain);
     CHECK(machine.begin(hook::done, call.arguments()).what == kind::passed);
     CHECK(play.log.empty());
@@ -206,9 +208,9 @@ TEST_CASE("chain_machine: a call that ends before it started runs no on_done", "
 }
 
 TEST_CASE("chain_machine: stages out of order and arguments that lack something are refused", "[intercept]") {
+  scripted_call call;
   script play;
   with_chain(form::compile_time, 2, play, [&](chain_ref chain) {
-    scripted_call call;
     chain_machine machine(chain);
     for (hook stage : {hook::send_message, hook::initial_metadata, hook::recv_message}) {
       CHECK(machine.begin(stage, call.arguments()).what == kind::refused);
@@ -225,9 +227,9 @@ TEST_CASE("chain_machine: stages out of order and arguments that lack something 
 }
 
 TEST_CASE("chain_machine: a resume of what is not held is refused and counted", "[intercept]") {
+  scripted_call call;
   script play;
   with_chain(form::run_time, 1, play, [&](chain_ref chain) {
-    scripted_call call;
     chain_machine machine(chain);
     CHECK(machine.resume(proceed).what == kind::refused);
     (void)machine.begin(hook::start, call.arguments());
@@ -241,10 +243,10 @@ TEST_CASE("chain_machine: a resume of what is not held is refused and counted", 
 }
 
 TEST_CASE("chain_machine: a resume with hold is refused, and the call stays held", "[intercept]") {
+  scripted_call call;
   script play;
   play.says = [](auto, hook which) { return which == hook::start ? answer::hold : answer::proceed; };
   with_chain(form::run_time, 1, play, [&](chain_ref chain) {
-    scripted_call call;
     chain_machine machine(chain);
     CHECK(machine.begin(hook::start, call.arguments()).what == kind::held);
     CHECK(machine.resume(hold).what == kind::refused);
@@ -255,12 +257,12 @@ TEST_CASE("chain_machine: a resume with hold is refused, and the call stays held
 
 TEST_CASE("chain_machine: a finish from on_done is what the outer interceptors and the caller see", "[intercept]") {
   for (form how : {form::run_time, form::compile_time}) {
+    scripted_call call;
     script play;
     play.says = [](std::size_t who, hook which) {
       return who == 1 && which == hook::done ? answer::finish : answer::proceed;
     };
     with_chain(how, 3, play, [&](chain_ref chain) {
-      scripted_call call;
       call.outcome = {status_code::unavailable, "the call's own", {}};
       chain_machine machine(chain);
       (void)machine.begin(hook::start, call.arguments());
@@ -278,10 +280,10 @@ TEST_CASE("chain_machine: a finish from on_done is what the outer interceptors a
 
 TEST_CASE("chain_machine: an exception becomes INTERNAL with its text", "[intercept]") {
   for (form how : {form::run_time, form::compile_time}) {
+    scripted_call call;
     script play;
     play.says = [](auto, auto) { return answer::throws; };
     with_chain(how, 1, play, [&](chain_ref chain) {
-      scripted_call call;
       chain_machine machine(chain);
       chain_action const action = machine.begin(hook::start, call.arguments());
       REQUIRE(action.what == kind::finished);
@@ -304,12 +306,12 @@ TEST_CASE("chain_machine: something thrown that is no std::exception becomes INT
 }
 
 TEST_CASE("chain_machine: after an abandoned hold on_done cannot wait on the handle that is still out", "[intercept]") {
+  scripted_call call;
   script play;
   play.says = [](std::size_t who, hook which) {
     return (who == 1 && which == hook::start) || (who == 0 && which == hook::done) ? answer::hold : answer::proceed;
   };
   with_chain(form::run_time, 2, play, [&](chain_ref chain) {
-    scripted_call call;
     chain_machine machine(chain);
     CHECK(machine.begin(hook::start, call.arguments()).what == kind::held);
     machine.abandon();
@@ -329,10 +331,10 @@ TEST_CASE("chain_machine: a handle that leaked from a hook that proceeded resume
     }
     held_call* kept;
   };
+  scripted_call call;
   script play;
   play.says = [](auto, hook which) { return which == hook::start ? answer::hold : answer::proceed; };
   held_call kept;
-  scripted_call call;
   static_chain chain{leaker{&kept}, actor{play, 1}};
   chain_machine machine{chain_ref(chain)};
   chain_action const action = machine.begin(hook::start, call.arguments());

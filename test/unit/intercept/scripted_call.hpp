@@ -8,13 +8,19 @@
 
 #include <array>
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
-/// A call without a driver: what would be queued on its loop waits in `resumed`.
+/// A call without a driver: what would be queued on its loop waits in `resumed`. As a driver must, it outlives its handle:
+/// make it before the script that may keep one.
 struct scripted_call final : millrace::hold_target {
+  ~scripted_call() {
+    if (context.handle_out() && resumed.empty()) std::terminate();
+  }
+
   void resume(millrace::hook_result result) noexcept override { resumed.push_back(std::move(result)); }
 
   millrace::hook_arguments arguments() noexcept { return {&context, &payload, {}, &outcome}; }
