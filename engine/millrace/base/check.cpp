@@ -6,9 +6,8 @@
 
 namespace millrace {
 
-void check_failed(char const* what, std::source_location where) noexcept {
-  std::fprintf(stderr, "millrace: invariant broken: %s\n  at %s:%u in %s\n", what, where.file_name(),
-               static_cast<unsigned>(where.line()), where.function_name());
+void check_failed(char const* what, char const* file, int line) noexcept {
+  std::fprintf(stderr, "millrace: invariant broken: %s\n  at %s:%d\n", what, file, line);
   std::abort();
 }
 

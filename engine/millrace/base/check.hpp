@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <source_location>
-
 namespace millrace {
 
 /// Prints `what` with its place and aborts. Called by MILLRACE_CHECK only.
-[[noreturn]] void check_failed(char const* what, std::source_location where = std::source_location::current()) noexcept;
+[[noreturn]] void check_failed(char const* what, char const* file, int line) noexcept;
 
 }  // namespace millrace
 
@@ -14,5 +12,5 @@ namespace millrace {
 #define MILLRACE_CHECK(condition)           \
   do {                                      \
     if (!(condition)) [[unlikely]]          \
-      ::millrace::check_failed(#condition); \
+      ::millrace::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -40,7 +40,7 @@ class tracked_operation : public operation, private list_base<ledger_tag> {
   using operation::operation;
 
   /// Started and not yet come back.
-  bool outstanding() const noexcept { return list_base<ledger_tag>::linked(); }
+  bool outstanding() const noexcept { return refused_ || list_base<ledger_tag>::linked(); }
 
   /// What the completion queue is given.
   void* as_tag() noexcept { return static_cast<operation*>(this); }
@@ -50,10 +50,12 @@ class tracked_operation : public operation, private list_base<ledger_tag> {
 
  private:
   friend class ledger;
+  friend class loop;
   template <class T, class Tag>
   friend class intrusive_list;
 
   op_kind kind_ = op_kind::user;
+  bool refused_ = false;  // on its way back without having been started
   time_point started_{};
   std::string_view owner_;
 };

@@ -122,6 +122,7 @@ void loop::run_ready() {
   for (std::size_t left = batch; left > 0; --left) {
     if (interrupted_.load(std::memory_order_relaxed)) return;
     if (operation* const op = refused_.try_pop()) {
+      static_cast<tracked_operation*>(op)->refused_ = false;
       op->complete(completion::abandoned);
       continue;
     }
@@ -173,7 +174,10 @@ void loop::inject(operation& op) noexcept {
   if (sleeping_.load(std::memory_order_seq_cst)) port_->wake();
 }
 
-void loop::refuse(tracked_operation& op) noexcept { refused_.push(op); }
+void loop::refuse(tracked_operation& op) noexcept {
+  op.refused_ = true;
+  refused_.push(op);
+}
 
 void loop::work_finished() noexcept {
   if (work_.fetch_sub(1, std::memory_order_acq_rel) != 1 || running_in_this_thread()) return;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/time/timer_queue.hpp>
 
+#include <algorithm>
+
 namespace millrace {
 
 timer::~timer() {
@@ -14,7 +16,8 @@ timer_queue::~timer_queue() {
 void timer_queue::arm(timer& timer, time_point at) noexcept {
   disarm(timer);
   if (at == never) return;
-  timer.due_ = at;
+  // while due timers run, one armed for the past stands behind them, or it would starve them
+  timer.due_ = std::max(at, running_at_);
   timer.order_ = next_order_++;
   timer.queue_ = this;
   heap_.insert(timer);
@@ -30,6 +33,7 @@ void timer_queue::disarm(timer& timer) noexcept {
 
 std::size_t timer_queue::run_due(time_point now, std::size_t limit) {
   std::uint64_t const armed_before = next_order_;
+  running_at_ = now;
   std::size_t ran = 0;
   while (ran < limit) {
     timer* const first = heap_.top();
@@ -39,6 +43,7 @@ std::size_t timer_queue::run_due(time_point now, std::size_t limit) {
     ++ran;
     first->on_due_();
   }
+  running_at_ = time_point::min();
   return ran;
 }
 

@@ -33,6 +33,7 @@ class timer_queue {
   intrusive_heap<timer, timer::before> heap_;
   std::uint64_t next_order_ = 0;
   std::size_t size_ = 0;
+  time_point running_at_ = time_point::min();  // the `now` of the run_due under way
 };
 
 }  // namespace millrace

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <millrace/pool/grpc_channel.hpp>
+
+#include <millrace/loop/cq_port.hpp>
+#include <millrace/loop/loop.hpp>
+#include <millrace/loop/tag.hpp>
+#include <millrace/pool/grpc_access.hpp>
+#include <millrace/pool/method.hpp>
+#include <millrace/pool/pool.hpp>
+
+#include <grpc/grpc.h>
+#include <grpc/support/time.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <limits>
+
+namespace millrace {
+namespace {
+
+gpr_timespec to_timespec(time_point at) noexcept {
+  if (at == never) return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+  return gpr_time_from_nanos(std::chrono::nanoseconds(at.time_since_epoch()).count(), GPR_CLOCK_MONOTONIC);
+}
+
+connectivity from_grpc(grpc_connectivity_state state) noexcept {
+  switch (state) {
+    case GRPC_CHANNEL_IDLE: return connectivity::idle;
+    case GRPC_CHANNEL_CONNECTING: return connectivity::connecting;
+    case GRPC_CHANNEL_READY: return connectivity::ready;
+    case GRPC_CHANNEL_TRANSIENT_FAILURE: return connectivity::transient_failure;
+    case GRPC_CHANNEL_SHUTDOWN: return connectivity::shutdown;
+  }
+  return connectivity::shutdown;
+}
+
+int milliseconds(duration value) noexcept {
+  auto const ms = std::chrono::ceil<std::chrono::milliseconds>(value).count();
+  return static_cast<int>(std::min<decltype(ms)>(ms, std::numeric_limits<int>::max()));
+}
+
+// host:port becomes an address or a name to resolve. The three slashes make the target differ from every peer name, by which
+// the engine knows a call that reached no connection (docs/design/0004-what-never-left.md)
+std::string grpc_target(std::string const& endpoint) {
+  if (endpoint.find("://") != endpoint.npos || endpoint.starts_with("unix:")) return endpoint;
+  return "dns:///" + endpoint;
+}
+
+}  // namespace
+
+pool::pool(loop& on, pool_params params)
+    : pool(on, params, std::make_unique<grpc_channel_factory>(on, params)) {}
+
+/// A call on a channel in TRANSIENT_FAILURE that does not wait for it: gRPC answers at once with the reason of the failure and
+/// sends nothing, which is the only way its public API tells. Outlives the channel if need be.
+class grpc_channel::question {
+ public:
+  question(loop& on, std::string const& endpoint, bound<void(std::string_view)> say)
+      : loop_(on), endpoint_(endpoint), say_(say) {}
+
+  void ask(std::shared_ptr<grpc::Channel> const& channel, grpc::CompletionQueue& queue) {
+    loop_.start(answer_, op_kind::probe, endpoint_, [&](void* tag) {
+      context_.set_deadline(to_timespec(loop_.now() + std::chrono::seconds(1)));
+      grpc::GenericStub stub(channel);
+      reader_ = stub.PrepareUnaryCall(&context_, "/millrace.Probe/Why", grpc::ByteBuffer(), &queue);
+      reader_->StartCall();
+      reader_->Finish(&reply_, &status_, tag);
+    });
+  }
+
+  void forget() noexcept {
+    asker_ = nullptr;
+    say_ = {};
+  }
+
+  grpc_channel* asker_ = nullptr;
+
+ private:
+  void on_answer(completion how) {
+    if (asker_ != nullptr) asker_->question_ = nullptr;
+    auto const say = say_;
+    std::string const why = status_.error_message();
+    delete this;
+    if (say && how != completion::abandoned) say(why);
+  }
+
+  loop& loop_;
+  std::string endpoint_;
+  bound<void(std::string_view)> say_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader_;
+  grpc::ByteBuffer reply_;
+  grpc::Status status_;
+  tag<&question::on_answer> answer_{*this};
+};
+
+grpc_channel::grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made)
+    : channel(endpoint),
+      loop_(on),
+      queue_(completion_queue(on)),
+      channel_(std::move(made)),
+      core_(grpc_access::core_of(*channel_)) {}
+
+grpc_channel::~grpc_channel() { forget_explain(); }
+
+connectivity grpc_channel::state() { return from_grpc(channel_->GetState(false)); }
+
+void grpc_channel::connect() { channel_->GetState(true); }
+
+void grpc_channel::watch(tracked_operation& op, std::string_view owner, connectivity last, time_point until) {
+  loop_.start(op, op_kind::watch, owner, [&](void* tag) {
+    channel_->NotifyOnStateChange(static_cast<grpc_connectivity_state>(last), to_timespec(until), &queue_, tag);
+  });
+}
+
+void grpc_channel::explain(bound<void(std::string_view)> say) {
+  question_ = new question(loop_, endpoint(), say);
+  question_->asker_ = this;
+  question_->ask(channel_, queue_);
+}
+
+void grpc_channel::forget_explain() noexcept {
+  if (question_ != nullptr) std::exchange(question_, nullptr)->forget();
+}
+
+void* grpc_channel::registered(method const& one) {
+  if (one.number() == method::no_number) return nullptr;
+  if (one.number() >= registered_.size()) registered_.resize(one.number() + 1, nullptr);
+  void*& handle = registered_[one.number()];
+  if (handle == nullptr) handle = grpc_channel_register_call(core_, one.path().c_str(), nullptr, nullptr);
+  return handle;
+}
+
+grpc_channel_factory::grpc_channel_factory(loop& on, pool_params const& params)
+    : loop_(on),
+      credentials_(params.credentials ? params.credentials : grpc::InsecureChannelCredentials()),
+      args_(params.channel_args),
+      dial_timeout_(params.slot.dial_timeout) {}
+
+channel* grpc_channel_factory::open(std::string const& endpoint) {
+  grpc::ChannelArguments args = args_ ? *args_ : grpc::ChannelArguments();
+  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // the slot paces its dials; gRPC must not dial by itself in between
+  int const hour = milliseconds(std::chrono::hours(1));
+  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, hour);
+  args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, hour);
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(dial_timeout_));
+  // an idle slot is meant to stay connected
+  args.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
+  return new grpc_channel(loop_, endpoint, grpc::CreateCustomChannel(grpc_target(endpoint), credentials_, args));
+}
+
+}  // namespace millrace

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/pool/channel.hpp>
+#include <millrace/pool/params.hpp>
+
+#include <grpcpp/channel.h>
+#include <grpcpp/completion_queue.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+class loop;
+class method;
+
+/// A slot's grpc::Channel: with a subchannel pool of its own, so that N channels are N TCP connections, and without gRPC's
+/// retries, whose attempts would multiply with the engine's.
+class grpc_channel final : public channel {
+ public:
+  grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made);
+  ~grpc_channel() override;
+
+  connectivity state() override;
+  void connect() override;
+  void watch(tracked_operation& op, std::string_view owner, connectivity last, time_point until) override;
+  void explain(bound<void(std::string_view)> say) override;
+  void forget_explain() noexcept override;
+
+  std::shared_ptr<grpc::Channel> const& get() const noexcept { return channel_; }
+  ::grpc_channel* core() const noexcept { return core_; }
+  grpc::CompletionQueue& queue() const noexcept { return queue_; }
+
+  /// The handle gRPC gives a method once it is registered on a channel; made at first use. Null for a method without a number.
+  void* registered(method const& one);
+
+ private:
+  class question;
+
+  loop& loop_;
+  grpc::CompletionQueue& queue_;
+  std::shared_ptr<grpc::Channel> channel_;
+  ::grpc_channel* core_;
+  std::vector<void*> registered_;
+  question* question_ = nullptr;
+};
+
+/// Makes grpc_channels for a pool.
+class grpc_channel_factory final : public channel_factory {
+ public:
+  grpc_channel_factory(loop& on, pool_params const& params);
+
+  channel* open(std::string const& endpoint) override;
+
+ private:
+  loop& loop_;
+  std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  std::shared_ptr<grpc::ChannelArguments const> args_;
+  duration dial_timeout_;
+};
+
+}  // namespace millrace

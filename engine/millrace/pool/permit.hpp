@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/bound.hpp>
+#include <millrace/base/intrusive_list.hpp>
+#include <millrace/base/status_code.hpp>
+#include <millrace/pool/channel.hpp>
+#include <millrace/time/clock.hpp>
+
+#include <cstdint>
+#include <string_view>
+
+namespace millrace {
+
+class slot;
+
+struct permit_tag;
+
+/// The right to one stream on a slot, from a pick until the attempt is over. Embedded in whatever makes the attempt; releases
+/// itself when destroyed. `lease` is the form for users.
+class permit : private list_base<permit_tag> {
+ public:
+  /// `on_revoke` is called when the pool gives up waiting for this permit (its drain's grace is over, or the pool goes): end the
+  /// attempt and release. May be called from a destructor, so it must not call user code.
+  explicit permit(bound<void()> on_revoke) noexcept : on_revoke_(on_revoke) {}
+  ~permit() { release(status_code::cancelled); }
+
+  bool held() const noexcept { return channel_ != nullptr; }
+
+  /// The rest needs a held permit.
+  millrace::channel& channel() const noexcept { return *channel_; }
+
+  /// The slot's number and its endpoint. They stay readable after the pool is gone, while the permit is held.
+  std::uint32_t slot_number() const noexcept { return slot_number_; }
+  std::uint32_t endpoint_number() const noexcept { return endpoint_number_; }
+  std::string_view endpoint() const noexcept { return channel_->endpoint(); }
+
+  /// Gives the stream back and tells the picker how it went. Nothing when not held.
+  void release(status_code outcome) noexcept;
+
+ private:
+  friend class slot;
+  template <class T, class Tag>
+  friend class intrusive_list;
+
+  void revoke() noexcept {
+    if (on_revoke_) on_revoke_();
+  }
+
+  bound<void()> on_revoke_;
+  slot* slot_ = nullptr;  // null while the pool is gone
+  millrace::channel* channel_ = nullptr;
+  std::uint32_t slot_number_ = 0;
+  std::uint32_t endpoint_number_ = 0;
+  time_point taken_{};
+};
+
+}  // namespace millrace

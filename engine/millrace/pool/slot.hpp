@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/pool/permit.hpp>
+#include <millrace/pool/slot_machine.hpp>
+#include <millrace/pool/watcher.hpp>
+#include <millrace/time/timer.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace millrace {
+
+class loop;
+class slot;
+
+/// What a slot needs of its pool.
+class slot_host {
+ public:
+  /// Queues the slot for a dial to its endpoint; answered by `grant_dial`, at once or later, never from inside.
+  virtual void request_dial(slot& one) = 0;
+  virtual void release_dial(slot& one) noexcept = 0;
+  virtual channel* open_channel(slot& one) = 0;
+  virtual void on_slot_changed(slot& one, slot_state from, slot_state to, std::string_view why, duration spent) = 0;
+  virtual void on_permit_released(slot& one, status_code outcome, duration held) noexcept = 0;
+
+ protected:
+  ~slot_host() = default;
+};
+
+struct dial_queue_tag;
+
+/// Drives one slot_machine: its channel, its watch, its timer and the permits on it.
+class slot : public list_base<dial_queue_tag> {
+ public:
+  slot(loop& on, slot_host& host, slot_params const& params, std::string const& endpoint, std::uint32_t number,
+       std::uint32_t endpoint_number);
+  slot(slot const&) = delete;
+  slot& operator=(slot const&) = delete;
+
+  /// Permits that are still held outlive it, without a slot.
+  ~slot();
+
+  std::uint32_t number() const noexcept { return number_; }
+  std::uint32_t endpoint_number() const noexcept { return endpoint_number_; }
+  std::string const& endpoint() const noexcept { return endpoint_; }
+  slot_state state() const noexcept { return machine_.state(); }
+  std::uint32_t const& in_flight() const noexcept { return in_flight_; }
+
+  /// Why it is not ready: the last failure, in the transport's words; empty before the first.
+  std::string const& last_failure() const noexcept { return last_failure_; }
+  time_point since() const noexcept { return since_; }
+  std::uint32_t connections() const noexcept { return connections_; }
+
+  void open() { step(slot_event::open{}); }
+  void grant_dial() { step(slot_event::dial_granted{}); }
+  void nudge() { step(slot_event::nudge{}); }
+  void drain() { step(slot_event::drain{.in_use = in_flight_ > 0}); }
+  void end_drain() { step(slot_event::drain_elapsed{}); }
+
+  /// Only while ready.
+  void take(permit& into) noexcept;
+
+  /// Revokes every permit on it.
+  void revoke_permits() noexcept;
+
+ private:
+  friend class permit;
+
+  template <class Event>
+  void step(Event what);
+  void perform(slot_action_any const& action);
+  void do_it(slot_action::request_dial);
+  void do_it(slot_action::release_dial);
+  void do_it(slot_action::open_channel);
+  void do_it(slot_action::connect);
+  void do_it(slot_action::watch action);
+  void do_it(slot_action::arm action);
+  void do_it(slot_action::disarm);
+  void do_it(slot_action::publish action);
+  void do_it(slot_action::close_channel);
+  void on_watch(bool changed);
+  void on_explained(std::string_view why);
+  void on_timer();
+  void put_back(permit& one, status_code outcome) noexcept;
+
+  loop& loop_;
+  slot_host& host_;
+  std::string const& endpoint_;
+  std::uint32_t const number_;
+  std::uint32_t const endpoint_number_;
+  slot_machine machine_;
+  channel* channel_ = nullptr;
+  watcher* watcher_ = nullptr;
+  timer timer_{bound<void()>::to<&slot::on_timer>(*this)};
+  intrusive_list<permit, permit_tag> permits_;
+  std::uint32_t in_flight_ = 0;
+  std::uint32_t connections_ = 0;
+  time_point since_{};
+  std::string explanation_;  // the transport's words for the failure that is about to be told
+  std::string last_failure_;
+  bool explaining_ = false;
+};
+
+}  // namespace millrace

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <millrace/pool/slot_machine.hpp>
+
+#include <millrace/base/rng.hpp>
+
+namespace millrace {
+
+using namespace slot_action;
+
+slot_machine::slot_machine(slot_params const& params, rng& random) noexcept
+    : params_(params), random_(random), backoff_(params.backoff) {}
+
+slot_actions slot_machine::step(slot_event_at const& event) noexcept {
+  return std::visit([&](auto const& what) { return on(event.now, what); }, event.what);
+}
+
+void slot_machine::enter(slot_state next, std::string_view why, slot_actions& actions) noexcept {
+  actions.push_back(publish{state_, next, why});
+  state_ = next;
+}
+
+slot_actions slot_machine::on(time_point, slot_event::open) noexcept {
+  slot_actions actions;
+  if (state_ == slot_state::vacant) queue_for_dial("wanted", actions);
+  return actions;
+}
+
+slot_actions slot_machine::on(time_point now, slot_event::dial_granted) noexcept {
+  slot_actions actions;
+  if (state_ != slot_state::idle) {
+    actions.push_back(release_dial{});
+    return actions;
+  }
+  enter(slot_state::connecting, "dialing", actions);
+  if (!has_channel_) {
+    actions.push_back(open_channel{});
+    has_channel_ = true;
+    seen_ = connectivity::idle;
+  }
+  actions.push_back(connect{});
+  actions.push_back(watch(now));
+  actions.push_back(arm{saturating_add(now, params_.dial_timeout)});
+  return actions;
+}
+
+slot_actions slot_machine::on(time_point now, slot_event::observed event) noexcept {
+  slot_actions actions;
+  seen_ = event.now_is;
+  switch (state_) {
+    case slot_state::connecting:
+      switch (event.now_is) {
+        case connectivity::ready: return connected(now);
+        case connectivity::connecting: actions.push_back(watch(now)); return actions;
+        case connectivity::idle: fail(now, "the connection was lost before it was ready", actions); return actions;
+        case connectivity::transient_failure: fail(now, "the dial failed", actions); return actions;
+        case connectivity::shutdown: fail(now, "the channel was shut down", actions); return actions;
+      }
+      return actions;
+    case slot_state::ready:
+      if (event.now_is != connectivity::ready) return lost(now, event.now_is);
+      actions.push_back(watch(now));
+      return actions;
+    case slot_state::vacant:
+    case slot_state::idle:
+    case slot_state::backing_off:
+    case slot_state::draining:
+    case slot_state::closed: return actions;
+  }
+  return actions;
+}
+
+slot_actions slot_machine::on(time_point now, slot_event::watch_expired) noexcept {
+  slot_actions actions;
+  if (state_ == slot_state::connecting || state_ == slot_state::ready) actions.push_back(watch(now));
+  return actions;
+}
+
+slot_actions slot_machine::on(time_point now, slot_event::elapsed) noexcept {
+  slot_actions actions;
+  if (state_ == slot_state::connecting) fail(now, "the dial timed out", actions);
+  else if (state_ == slot_state::backing_off) queue_for_dial("the backoff has passed", actions);
+  return actions;
+}
+
+slot_actions slot_machine::on(time_point, slot_event::proven) noexcept {
+  if (state_ == slot_state::ready) proven_ = true;
+  return {};
+}
+
+slot_actions slot_machine::on(time_point, slot_event::nudge) noexcept {
+  slot_actions actions;
+  if (state_ != slot_state::backing_off) return actions;
+  backoff_.reset();
+  actions.push_back(disarm{});
+  queue_for_dial("the endpoint may be back", actions);
+  return actions;
+}
+
+slot_actions slot_machine::on(time_point, slot_event::drain event) noexcept {
+  slot_actions actions;
+  switch (state_) {
+    case slot_state::vacant:
+    case slot_state::backing_off:
+    case slot_state::idle:
+    case slot_state::connecting:
+    case slot_state::ready:
+      if (event.in_use) {
+        // calls that a GOAWAY let finish may be in flight on a slot that is dialing again
+        if (state_ == slot_state::idle || state_ == slot_state::connecting) actions.push_back(release_dial{});
+        actions.push_back(disarm{});
+        enter(slot_state::draining, "draining", actions);
+      } else {
+        close("drained", actions);
+      }
+      return actions;
+    case slot_state::draining:
+    case slot_state::closed: return actions;
+  }
+  return actions;
+}
+
+slot_actions slot_machine::on(time_point, slot_event::last_call_done) noexcept {
+  slot_actions actions;
+  if (state_ == slot_state::draining) close("drained", actions);
+  return actions;
+}
+
+slot_actions slot_machine::on(time_point, slot_event::drain_elapsed) noexcept {
+  slot_actions actions;
+  if (state_ == slot_state::draining) close("the grace is over", actions);
+  return actions;
+}
+
+void slot_machine::queue_for_dial(std::string_view why, slot_actions& actions) noexcept {
+  enter(slot_state::idle, why, actions);
+  actions.push_back(request_dial{});
+}
+
+// only from connecting: the turn to dial goes to the next
+void slot_machine::fail(time_point now, std::string_view why, slot_actions& actions) noexcept {
+  enter(slot_state::backing_off, why, actions);
+  actions.push_back(close_channel{});
+  has_channel_ = false;
+  actions.push_back(release_dial{});
+  actions.push_back(arm{saturating_add(now, backoff_.next(random_))});
+}
+
+slot_actions slot_machine::connected(time_point now) noexcept {
+  slot_actions actions;
+  ready_since_ = now;
+  proven_ = false;
+  enter(slot_state::ready, "connected", actions);
+  actions.push_back(disarm{});
+  actions.push_back(release_dial{});
+  actions.push_back(watch(now));
+  return actions;
+}
+
+slot_actions slot_machine::lost(time_point now, connectivity seen) noexcept {
+  slot_actions actions;
+  if (proven_ || now - ready_since_ >= params_.proven_after) {
+    backoff_.reset();
+    queue_for_dial("the connection was lost", actions);
+  } else {
+    // a server that accepts and drops at once must not be dialed in a tight loop
+    enter(slot_state::backing_off, "the connection was lost as soon as it was ready", actions);
+    actions.push_back(arm{saturating_add(now, backoff_.next(random_))});
+  }
+  if (seen != connectivity::idle) {
+    actions.push_back(close_channel{});
+    has_channel_ = false;
+  }
+  return actions;
+}
+
+void slot_machine::close(std::string_view why, slot_actions& actions) noexcept {
+  if (state_ == slot_state::idle || state_ == slot_state::connecting) actions.push_back(release_dial{});
+  actions.push_back(disarm{});
+  enter(slot_state::closed, why, actions);
+  if (has_channel_) actions.push_back(close_channel{});
+  has_channel_ = false;
+}
+
+watch slot_machine::watch(time_point now) noexcept {
+  duration const slice = state_ == slot_state::ready ? params_.ready_watch_slice : params_.watch_slice;
+  auto const jittered = std::chrono::duration_cast<duration>(slice * random_.between(0.9, 1.1));
+  return {seen_, saturating_add(now, jittered)};
+}
+
+}  // namespace millrace

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/connectivity.hpp>
+#include <millrace/time/clock.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+struct slot_snapshot {
+  std::uint32_t number;
+  std::string endpoint;
+  slot_state state;
+  duration in_state;
+  std::uint32_t in_flight;
+  std::uint32_t connections;  ///< Times it became ready.
+  std::string last_failure;   ///< Why a dial failed last; empty when none has.
+};
+
+/// A pool at one moment.
+struct pool_snapshot {
+  std::vector<slot_snapshot> slots;
+  std::uint32_t ready = 0;
+  std::uint32_t in_flight = 0;
+  std::uint32_t waiting = 0;
+  bool draining = false;
+  double retry_budget = 0;  ///< Retries that could be paid for.
+};
+
+}  // namespace millrace

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/balance/picker.hpp>
+#include <millrace/base/bound.hpp>
+#include <millrace/base/errc.hpp>
+#include <millrace/base/intrusive_list.hpp>
+#include <millrace/pool/permit.hpp>
+
+namespace millrace {
+
+struct waiter_tag;
+
+/// A wish for a permit, embedded in whatever has it. Leaves the queue when destroyed or withdrawn.
+class waiter : private list_base<waiter_tag> {
+ public:
+  /// `on_served` is called once if `pool::acquire` said it waits: with no error when `into` is held, or with why it never
+  /// will be. It may be called from the pool's destructor.
+  waiter(permit& into, bound<void(error_code)> on_served) noexcept : into_(into), on_served_(on_served) {}
+
+  /// Where the last attempt of the same call went.
+  std::uint32_t avoid_slot = balance::nobody;
+  std::uint32_t avoid_endpoint = balance::nobody;
+  /// Wait even while every endpoint fails. Without it such a wish is refused with no_endpoint_ready, as gRPC does.
+  bool wait_for_ready = false;
+
+  bool waiting() const noexcept { return list_base<waiter_tag>::linked(); }
+
+ private:
+  friend class pool;
+  template <class T, class Tag>
+  friend class intrusive_list;
+
+  permit& into_;
+  bound<void(error_code)> on_served_;
+  time_point since_{};
+};
+
+}  // namespace millrace
