@@ -16,6 +16,19 @@
 
 namespace millrace {
 
+/// Frees an operation made by `new_operation` for a handler with this associated allocator.
+template <class Allocator, class Operation>
+void delete_operation(loop& on, Allocator const& allocator, Operation* op) noexcept {
+  if constexpr (std::is_same_v<Allocator, std::allocator<void>>) {
+    op->~Operation();
+    on.deallocate(op, sizeof(Operation));
+  } else {
+    typename std::allocator_traits<Allocator>::template rebind_alloc<Operation> memory(allocator);
+    op->~Operation();
+    memory.deallocate(op, 1);
+  }
+}
+
 /// The last step of every `async_` function: memory for the operation that holds a handler, and the handler's call on the
 /// executor it is associated with. While it lives, the loop has work.
 template <class Handler>
@@ -44,16 +57,7 @@ class completion_handler {
   /// Frees the operation that held this handler, after the handler was moved out of it and before it is called.
   template <class Operation>
   void destroy(Operation* op) noexcept {
-    using allocator = boost::asio::associated_allocator_t<Handler>;
-    if constexpr (std::is_same_v<allocator, std::allocator<void>>) {
-      op->~Operation();
-      loop_->deallocate(op, sizeof(Operation));
-    } else {
-      typename std::allocator_traits<allocator>::template rebind_alloc<Operation> memory(
-          boost::asio::get_associated_allocator(handler_));
-      op->~Operation();
-      memory.deallocate(op, 1);
-    }
+    delete_operation(*loop_, boost::asio::get_associated_allocator(handler_), op);
   }
 
   /// Calls the handler. Called on the loop's thread, never from an initiating function or a destructor.

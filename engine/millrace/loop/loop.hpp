@@ -105,6 +105,10 @@ class loop : public boost::asio::execution_context {
 
   // for the engine and for those who extend it
 
+  /// True inside the destructor: an operation that comes back abandoned then means the end of its owner too; before, only
+  /// that it was refused.
+  bool ending() const noexcept { return abandoning_; }
+
   /// Queues an operation to be completed with `ok` in this turn or the next.
   void schedule(operation& op) noexcept;
 

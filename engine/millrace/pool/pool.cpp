@@ -357,6 +357,7 @@ void pool::on_drain_timer() {
 void pool::revoke_all() noexcept {
   phase_ = phase::revoking;
   revoked_ = in_flight_;
+  while (pool_client* const one = clients_.try_pop_front()) one->on_pool_closed();
   for (auto const& one : slots_) {
     one->revoke_permits();
     one->end_drain();

@@ -5,6 +5,7 @@
 #include <millrace/loop/wait.hpp>
 #include <millrace/pool/lease.hpp>
 #include <millrace/pool/params.hpp>
+#include <millrace/pool/pool_client.hpp>
 #include <millrace/pool/slot.hpp>
 #include <millrace/pool/snapshot.hpp>
 #include <millrace/pool/waiter.hpp>
@@ -98,6 +99,8 @@ class pool final : private slot_host, private stop_listener {
   /// Takes back a wish that waits.
   void withdraw(waiter& one) noexcept;
 
+  void add(pool_client& one) noexcept { clients_.push_back(one); }
+
  private:
   class ready_wait : public wait {
    public:
@@ -163,6 +166,7 @@ class pool final : private slot_host, private stop_listener {
   balance::any_picker picker_;
   retry::budget budget_;
   intrusive_list<waiter, waiter_tag> waiters_;
+  intrusive_list<pool_client, pool_client_tag> clients_;
   wait_list ready_waits_;
   wait_list drain_waits_;
   std::uint32_t waiting_ = 0;

@@ -22,10 +22,10 @@ slot::~slot() {
   permits_.for_each([](permit& one) { one.slot_ = nullptr; });
 }
 
-template <class Event>
-void slot::step(Event what) {
-  slot_actions const actions = machine_.step({loop_.now(), what});
-  for (slot_action_any const& action : actions) perform(action);
+void slot::step(decltype(slot_event_at::what) what) {
+  pump_.feed({loop_.now(), what}, [this](slot_event_at const& event) {
+    for (slot_action_any const& action : machine_.step(event)) perform(action);
+  });
 }
 
 void slot::perform(slot_action_any const& action) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/base/event_pump.hpp>
 #include <millrace/pool/permit.hpp>
 #include <millrace/pool/slot_machine.hpp>
 #include <millrace/pool/watcher.hpp>
@@ -68,8 +69,7 @@ class slot : public list_base<dial_queue_tag> {
  private:
   friend class permit;
 
-  template <class Event>
-  void step(Event what);
+  void step(decltype(slot_event_at::what) what);
   void perform(slot_action_any const& action);
   void do_it(slot_action::request_dial);
   void do_it(slot_action::release_dial);
@@ -91,6 +91,7 @@ class slot : public list_base<dial_queue_tag> {
   std::uint32_t const number_;
   std::uint32_t const endpoint_number_;
   slot_machine machine_;
+  event_pump<slot_event_at> pump_;
   channel* channel_ = nullptr;
   watcher* watcher_ = nullptr;
   timer timer_{bound<void()>::to<&slot::on_timer>(*this)};

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/inplace_vector.hpp>
+#include <millrace/base/retry_denial.hpp>
+#include <millrace/base/status_code.hpp>
+#include <millrace/retry/attempt_machine.hpp>
+#include <millrace/time/clock.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+
+namespace millrace {
+
+/// Where a call stands.
+enum class call_state : std::uint8_t {
+  fresh,        ///< Not started.
+  starting,     ///< Its interceptors' on_start runs or is held.
+  queued,       ///< It wants a slot.
+  attempting,   ///< An attempt is in flight.
+  backing_off,  ///< It waits before the next attempt.
+  ending,       ///< Its outcome is known; the interceptors see it.
+  ended,        ///< Terminal.
+};
+
+/// Why a call ended, when it is not its last attempt's doing.
+enum class call_end : std::uint8_t {
+  attempt,        ///< As the last attempt ended.
+  intercepted,    ///< An interceptor finished it.
+  not_admitted,   ///< The pool gave it no slot.
+  deadline,       ///< Its time was up.
+  cancelled,      ///< Its caller cancelled it.
+  revoked,        ///< Its pool or loop ended.
+};
+
+/// How far a cancellation may go, as Asio's cancellation types are ordered.
+enum class cancel_depth : std::uint8_t {
+  total,     ///< Only if the server cannot have seen anything.
+  partial,   ///< No further attempts.
+  terminal,  ///< Cut off the attempt in flight.
+};
+
+namespace call_event {
+
+struct start {};
+struct start_passed {};    ///< on_start is over on every interceptor.
+struct start_finished {};  ///< One of them ended the call.
+struct admitted {};        ///< The permit is held.
+struct refused {
+  bool may_retry;  ///< Every endpoint fails just now; otherwise the pool is closed or its queue full.
+};
+struct attempt_done {
+  status_code code;
+  bool committed = false;
+  bool never_left = false;
+  std::optional<std::string_view> pushback = std::nullopt;
+};
+struct backoff_elapsed {};
+struct deadline {};
+struct cancel {
+  cancel_depth depth;
+};
+struct revoke {};
+struct ended {};  ///< The last interceptor has seen the outcome.
+
+}  // namespace call_event
+
+struct call_event_at {
+  time_point now;
+  std::variant<call_event::start, call_event::start_passed, call_event::start_finished, call_event::admitted,
+               call_event::refused, call_event::attempt_done, call_event::backoff_elapsed, call_event::deadline,
+               call_event::cancel, call_event::revoke, call_event::ended>
+      what;
+};
+
+namespace call_action {
+
+struct run_start {};      ///< Run on_start; answered by start_passed or start_finished.
+struct abandon_hold {  ///< The interceptor that holds the call is not waited for.
+  bool ending;  ///< It holds an outcome: go on to on_done, or past it.
+};
+struct queue {};          ///< Ask the pool; answered by admitted or refused.
+struct leave_queue {};
+struct start_attempt {};  ///< Answered by attempt_done, always.
+struct cancel_attempt {};
+struct wait {  ///< Before the next attempt.
+  time_point until;
+  bool transparent;
+};
+struct stop_waiting {};
+struct deny {  ///< Tell the observer that there is no further attempt.
+  retry_denial why;
+};
+struct end {  ///< The outcome is known: let the interceptors see it; answered by ended.
+  call_end why;
+};
+struct complete {};  ///< Call the handler.
+
+}  // namespace call_action
+
+using call_action_any =
+    std::variant<call_action::run_start, call_action::abandon_hold, call_action::queue, call_action::leave_queue,
+                 call_action::start_attempt, call_action::cancel_attempt, call_action::wait, call_action::stop_waiting,
+                 call_action::deny, call_action::end, call_action::complete>;
+using call_actions = inplace_vector<call_action_any, 3>;
+
+/// Leads one unary call from its start to its handler: interceptors, slot, attempts with gRFC A6 retries, outcome. Ends
+/// exactly once whatever arrives in whatever order; an event that means nothing where the call stands has no effect.
+///
+/// | cancellation | starting, queued before the first attempt | queued again, backing off | attempting            |
+/// |--------------|-------------------------------------------|---------------------------|-----------------------|
+/// | total        | ends                                      | no effect                 | no effect             |
+/// | partial      | ends                                      | ends                      | no further attempts   |
+/// | terminal     | ends                                      | ends                      | cuts the attempt off  |
+class call_machine {
+ public:
+  /// `deadline` is the call's. Expects a validated policy.
+  call_machine(retry::retry_policy const& policy, retry::budget& budget, rng& random, time_point deadline) noexcept
+      : retry_(policy, budget, random, deadline) {}
+
+  call_actions step(call_event_at const& event) noexcept;
+
+  call_state state() const noexcept { return state_; }
+  bool ended() const noexcept { return state_ == call_state::ended; }
+
+  /// Attempts started.
+  std::uint32_t attempts() const noexcept { return attempts_; }
+  unsigned previous_attempts() const noexcept { return retry_.previous_attempts(); }
+
+ private:
+  call_actions on(time_point now, call_event::start) noexcept;
+  call_actions on(time_point now, call_event::start_passed) noexcept;
+  call_actions on(time_point now, call_event::start_finished) noexcept;
+  call_actions on(time_point now, call_event::admitted) noexcept;
+  call_actions on(time_point now, call_event::refused event) noexcept;
+  call_actions on(time_point now, call_event::attempt_done const& event) noexcept;
+  call_actions on(time_point now, call_event::backoff_elapsed) noexcept;
+  call_actions on(time_point now, call_event::deadline) noexcept;
+  call_actions on(time_point now, call_event::cancel event) noexcept;
+  call_actions on(time_point now, call_event::revoke) noexcept;
+  call_actions on(time_point now, call_event::ended) noexcept;
+
+  void enter(call_state next) noexcept { state_ = next; }
+  call_actions break_off(call_end why) noexcept;
+  call_actions after_failure(retry::attempt_outcome const& outcome, call_end otherwise) noexcept;
+  void end(call_end why, call_actions& actions) noexcept;
+
+  retry::attempt_machine retry_;
+  call_state state_ = call_state::fresh;
+  std::uint32_t attempts_ = 0;
+  std::optional<call_end> broken_off_;  // why the attempt in flight was cut off
+};
+
+}  // namespace millrace

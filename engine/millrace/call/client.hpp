@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/call/grpc_message.hpp>
+#include <millrace/call/method_of.hpp>
+#include <millrace/call/result.hpp>
+#include <millrace/call/unary_operation.hpp>
+
+#include <boost/asio/deferred.hpp>
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/impl/codegen/serialization_traits.h>
+
+#include <memory>
+#include <utility>
+
+namespace millrace {
+
+/// Turns a message into a `Response`; unparsable bytes are INTERNAL, as in gRPC.
+template <class Response>
+struct decode_response {
+  using result_type = rpc_result<Response>;
+
+  static result_type decode(status&& how, message&& bytes) {
+    if (!how.ok()) return to_grpc(std::move(how));
+    grpc::ByteBuffer buffer = to_byte_buffer(std::move(bytes));
+    result_type outcome{boost::system::in_place_value};
+    grpc::Status const parsed = grpc::SerializationTraits<Response>::Deserialize(&buffer, &*outcome);
+    if (!parsed.ok()) return parsed;
+    return outcome;
+  }
+};
+
+/// The core of a client over gRPC.
+std::shared_ptr<client_core> make_grpc_client(pool& from, client_params params);
+
+/// Calls a generated service through a pool: `client<Echo>`, where `Echo::Stub` is what protoc made. A handle: copies are
+/// cheap and share everything. May outlive its pool (calls then end with UNAVAILABLE), not its loop.
+template <class Service>
+class client {
+ public:
+  /// Throws std::invalid_argument naming the field of `params` that is wrong.
+  client(pool& from, client_params params = {}) : core_(make_grpc_client(from, std::move(params))) {}
+
+  /// One unary call: `co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>(request, {.timeout = 200ms})`.
+  ///
+  /// The request is serialised at once and need not outlive this line. Completes with an rpc_result of the response, through
+  /// the loop, never from inside. A failed RPC is a value, not an exception. Signature `void(rpc_result<Response>)`.
+  ///
+  /// Thread: any. Cancellation (on the loop's thread): `total` only while it cannot have left, `partial` makes no further
+  /// attempt, `terminal` cuts the attempt in flight off.
+  template <auto PrepareAsync, class Token = boost::asio::deferred_t>
+  auto async_call(typename method_of<PrepareAsync>::request_type const& request, call_options options = {},
+                  Token&& token = {}) {
+    using request_type = typename method_of<PrepareAsync>::request_type;
+    grpc::ByteBuffer bytes;
+    bool own = false;
+    grpc::Status const serialized = grpc::SerializationTraits<request_type>::Serialize(request, &bytes, &own);
+    // without bytes there is no message to send, which the transport reports as INTERNAL
+    return async_unary<decode_response<typename method_of<PrepareAsync>::response_type>>(
+        core_, method_of<PrepareAsync>::get(), serialized.ok() ? to_message(std::move(bytes)) : message{}, std::move(options),
+        std::forward<Token>(token));
+  }
+
+ private:
+  std::shared_ptr<client_core> core_;
+};
+
+/// Calls any method with bytes that somebody else serialised: for proxies and load tools.
+class generic_client {
+ public:
+  generic_client(pool& from, client_params params = {}) : core_(make_grpc_client(from, std::move(params))) {}
+
+  /// One unary call of `called`, which outlives it. The bytes are not copied. Signature `void(rpc_result<grpc::ByteBuffer>)`.
+  template <class Token = boost::asio::deferred_t>
+  auto async_call(method const& called, grpc::ByteBuffer request, call_options options = {}, Token&& token = {}) {
+    return async_unary<decode_response<grpc::ByteBuffer>>(core_, called, to_message(std::move(request)), std::move(options),
+                                                          std::forward<Token>(token));
+  }
+
+ private:
+  std::shared_ptr<client_core> core_;
+};
+
+}  // namespace millrace

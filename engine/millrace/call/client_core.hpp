@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/intrusive_list.hpp>
+#include <millrace/call/options.hpp>
+#include <millrace/call/transport.hpp>
+#include <millrace/pool/pool.hpp>
+
+#include <memory>
+
+namespace millrace {
+
+class unary_call;
+struct active_call_tag;
+
+/// What a client is, whatever its messages: a pool, a transport, defaults, and the calls under way. Shared by the client's
+/// copies and its calls; the last of them lets go.
+class client_core final : private pool_client {
+ public:
+  /// Throws std::invalid_argument naming `client_params.<field>`.
+  client_core(millrace::pool& from, std::unique_ptr<millrace::transport> over, client_params params);
+  ~client_core();
+
+  millrace::loop& context() noexcept { return loop_; }
+  millrace::transport& transport() noexcept { return *transport_; }
+  client_params const& params() const noexcept { return params_; }
+
+  /// Null once the pool is closed for good.
+  millrace::pool* pool() noexcept { return pool_; }
+  observer* told() const noexcept { return observer_; }
+  retry::budget& budget() noexcept { return pool_ != nullptr ? pool_->budget() : spent_; }
+
+  void enter(unary_call& one) noexcept;
+
+ private:
+  void on_pool_closed() noexcept override;
+
+  millrace::loop& loop_;
+  millrace::pool* pool_;
+  std::unique_ptr<millrace::transport> transport_;
+  client_params const params_;
+  observer* observer_;
+  retry::budget spent_{{.percent = 0, .min_per_second = 0}};  // for calls begun after the pool has gone
+  intrusive_list<unary_call, active_call_tag> calls_;
+};
+
+}  // namespace millrace

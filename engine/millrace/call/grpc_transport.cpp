@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <millrace/call/grpc_transport.hpp>
+
+#include <millrace/base/metadata.hpp>
+#include <millrace/call/grpc_message.hpp>
+#include <millrace/loop/cq_port.hpp>
+#include <millrace/loop/loop.hpp>
+#include <millrace/loop/tag.hpp>
+#include <millrace/pool/grpc_access.hpp>
+#include <millrace/pool/grpc_channel.hpp>
+#include <millrace/pool/method.hpp>
+
+#include <grpc/byte_buffer.h>
+#include <grpc/grpc.h>
+#include <grpc/slice.h>
+#include <grpc/support/alloc.h>
+#include <grpcpp/impl/codegen/completion_queue_tag.h>
+
+#include <array>
+#include <charconv>
+#include <new>
+#include <string_view>
+#include <vector>
+
+namespace millrace {
+namespace {
+
+std::string_view view(grpc_slice const& slice) noexcept {
+  return {reinterpret_cast<char const*>(GRPC_SLICE_START_PTR(slice)), GRPC_SLICE_LENGTH(slice)};
+}
+
+// gRPC takes no copy and keeps no reference once the attempt is over
+grpc_slice borrow(std::string_view text) noexcept { return grpc_slice_from_static_buffer(text.data(), text.size()); }
+
+metadata_view view(grpc_metadata_array const& array) noexcept {
+  return {array.metadata, array.count, [](void const* list, std::size_t at) noexcept -> metadata_view::entry {
+            grpc_metadata const& one = static_cast<grpc_metadata const*>(list)[at];
+            return {view(one.key), view(one.value)};
+          }};
+}
+
+}  // namespace
+
+class grpc_transport::grpc_attempt final : public attempt, public grpc::internal::CompletionQueueTag {
+ public:
+  grpc_attempt(loop& on, bound<void(completion)> done) noexcept : loop_(on), done_(done) {
+    grpc_metadata_array_init(&initial_);
+    grpc_metadata_array_init(&trailing_);
+  }
+
+  void start(attempt_request const& request) {
+    auto& channel = static_cast<grpc_channel&>(request.channel);
+    call_ = make_call(channel, request);
+    loop_.start(back_, op_kind::call, request.method.path(), [&](void*) { start_batch(request); });
+  }
+
+  void cancel() noexcept override { grpc_call_cancel(call_, nullptr); }
+
+  void release() noexcept override {
+    loop& on = loop_;
+    this->~grpc_attempt();
+    on.deallocate(this, sizeof(grpc_attempt));
+  }
+
+  // gRPC asks its C++ tags what to hand to Next
+  bool FinalizeResult(void** tag, bool*) override {
+    *tag = back_.as_tag();
+    return true;
+  }
+
+ private:
+  ~grpc_attempt() {
+    grpc_metadata_array_destroy(&initial_);
+    grpc_metadata_array_destroy(&trailing_);
+    grpc_slice_unref(details_);
+    if (call_ != nullptr) grpc_call_unref(call_);
+  }
+
+  ::grpc_call* make_call(grpc_channel& channel, attempt_request const& request) {
+    gpr_timespec const deadline =
+        request.deadline == never
+            ? gpr_inf_future(GPR_CLOCK_MONOTONIC)
+            : gpr_time_from_nanos(std::chrono::nanoseconds(request.deadline.time_since_epoch()).count(),
+                                  GPR_CLOCK_MONOTONIC);
+    grpc_completion_queue* const queue = channel.queue().cq();
+    core_channel_ = channel.core();
+    if (void* const handle = channel.registered(request.method)) {
+      return grpc_channel_create_registered_call(channel.core(), nullptr, GRPC_PROPAGATE_DEFAULTS, queue, handle, deadline,
+                                                 nullptr);
+    }
+    grpc_slice const path = grpc_slice_from_copied_buffer(request.method.path().data(), request.method.path().size());
+    ::grpc_call* const made = grpc_channel_create_call(channel.core(), nullptr, GRPC_PROPAGATE_DEFAULTS, queue, path,
+                                                       nullptr, deadline, nullptr);
+    grpc_slice_unref(path);
+    return made;
+  }
+
+  void start_batch(attempt_request const& request) {
+    std::array<grpc_metadata, inline_headers> few;
+    std::vector<grpc_metadata> many;
+    std::size_t const count = request.headers.size() + (request.previous_attempts > 0 ? 1 : 0);
+    if (count > few.size()) many.resize(count);
+    grpc_metadata* const headers = count > few.size() ? many.data() : few.data();
+    fill(headers, request);
+
+    std::array<grpc_op, 6> ops{};
+    ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
+    ops[0].data.send_initial_metadata.count = count;
+    ops[0].data.send_initial_metadata.metadata = headers;
+    ops[1].op = GRPC_OP_SEND_MESSAGE;
+    ops[1].data.send_message.send_message = core_of(request.payload);
+    ops[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
+    ops[3].op = GRPC_OP_RECV_INITIAL_METADATA;
+    ops[3].data.recv_initial_metadata.recv_initial_metadata = &initial_;
+    ops[4].op = GRPC_OP_RECV_MESSAGE;
+    ops[4].data.recv_message.recv_message = &received_;
+    ops[5].op = GRPC_OP_RECV_STATUS_ON_CLIENT;
+    ops[5].data.recv_status_on_client.trailing_metadata = &trailing_;
+    ops[5].data.recv_status_on_client.status = &code_;
+    ops[5].data.recv_status_on_client.status_details = &details_;
+    grpc_call_error const error = grpc_call_start_batch(call_, ops.data(), ops.size(),
+                                                        static_cast<grpc::internal::CompletionQueueTag*>(this), nullptr);
+    MILLRACE_CHECK(error == GRPC_CALL_OK);
+  }
+
+  void fill(grpc_metadata* to, attempt_request const& request) {
+    for (auto const& [key, value] : request.headers) *to++ = {borrow(key), borrow(value), {}};
+    if (request.previous_attempts == 0) return;
+    auto const [end, ignored] =
+        std::to_chars(previous_.data(), previous_.data() + previous_.size(), request.previous_attempts);
+    *to = {borrow("grpc-previous-rpc-attempts"), borrow({previous_.data(), end}), {}};
+  }
+
+  void on_back(completion how) {
+    if (how == completion::abandoned) {
+      auto const done = done_;
+      return done(how);  // its call frees it
+    }
+    response = adopt(received_);
+    received_ = nullptr;
+    headers = view(initial_);
+    trailers = view(trailing_);
+    result.code = code_ >= 0 && code_ < status_code_count ? static_cast<status_code>(code_) : status_code::unknown;
+    if (result.code == status_code::ok && response.empty()) result = {status_code::internal, "No message returned for unary request", {}};
+    if (!result.ok()) explain_failure();
+    done_(how);
+  }
+
+  void explain_failure() {
+    if (GRPC_SLICE_LENGTH(details_) > 0) result.message = view(details_);
+    result.details = trailers.find("grpc-status-details-bin").value_or(std::string_view{});
+    response = {};
+    // the array is allocated when headers arrive, even if none of them is for the application; Trailers-Only leaves it alone
+    committed = initial_.capacity > 0;
+    never_left = !committed && !reached_a_connection();
+  }
+
+  // the call's peer is its connection's address once it has been given to one, and the channel's target before
+  bool reached_a_connection() const {
+    char* const peer = grpc_call_get_peer(call_);
+    char* const target = grpc_channel_get_target(core_channel_);
+    bool const reached = std::string_view(peer) != std::string_view(target);
+    gpr_free(peer);
+    gpr_free(target);
+    return reached;
+  }
+
+  static constexpr std::size_t inline_headers = 12;
+
+  loop& loop_;
+  bound<void(completion)> done_;
+  ::grpc_call* call_ = nullptr;
+  ::grpc_channel* core_channel_ = nullptr;
+  grpc_metadata_array initial_{};
+  grpc_metadata_array trailing_{};
+  grpc_byte_buffer* received_ = nullptr;
+  grpc_status_code code_ = GRPC_STATUS_UNKNOWN;
+  grpc_slice details_ = grpc_empty_slice();
+  std::array<char, 12> previous_{};
+  tag<&grpc_attempt::on_back> back_{*this};
+};
+
+grpc_transport::grpc_transport(loop& on) : loop_(on) { static_cast<void>(completion_queue(on)); }
+
+attempt* grpc_transport::start(attempt_request const& request, bound<void(completion)> done) {
+  auto* const one = ::new (loop_.allocate(sizeof(grpc_attempt))) grpc_attempt(loop_, done);
+  one->start(request);
+  return one;
+}
+
+}  // namespace millrace

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <millrace/call/unary_call.hpp>
+
+#include <millrace/metrics/observer.hpp>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace millrace {
+namespace {
+
+constexpr std::string_view pushback_key = "grpc-retry-pushback-ms";
+
+time_point deadline_of(time_point now, client_core const& client, call_options const& options) noexcept {
+  return saturating_add(now, options.timeout > duration::zero() ? options.timeout : client.params().default_timeout);
+}
+
+}  // namespace
+
+unary_call::unary_call(std::shared_ptr<client_core> client, method const& called, message payload,
+                       call_options const& options)
+    : client_(std::move(client)),
+      loop_(client_->context()),
+      method_(called),
+      payload_(std::move(payload)),
+      wait_for_ready_(options.wait_for_ready),
+      info_(options.info),
+      started_(loop_.running_in_this_thread() ? loop_.now() : loop_.events().now()),
+      context_(method_.path(), headers_, *this),
+      chain_(client_->params().interceptors),
+      machine_(client_->params().retry, client_->budget(), loop_.random(), deadline_of(started_, *client_, options)),
+      waiter_(permit_, bound<void(error_code)>::to<&unary_call::on_served>(*this)) {
+  context_.set_started(started_);
+  context_.set_deadline(deadline_of(started_, *client_, options));
+  for (auto const& [key, value] : options.metadata) legal_metadata_ = headers_.try_add(key, value) && legal_metadata_;
+}
+
+unary_call::~unary_call() { drop_attempt(); }
+
+void unary_call::begin() noexcept {
+  if (loop_.running_in_this_thread()) {
+    loop_.schedule(begin_);
+  } else {
+    loop_.inject(begin_);
+  }
+}
+
+void unary_call::cancel(boost::asio::cancellation_type type) noexcept {
+  using boost::asio::cancellation_type;
+  if (machine_.state() == call_state::fresh) {
+    cancelled_early_ = cancelled_early_ ? *cancelled_early_ | type : type;
+  } else if ((type & cancellation_type::terminal) != cancellation_type::none) {
+    step(call_event::cancel{cancel_depth::terminal});
+  } else if ((type & cancellation_type::partial) != cancellation_type::none) {
+    step(call_event::cancel{cancel_depth::partial});
+  } else if ((type & cancellation_type::total) != cancellation_type::none) {
+    step(call_event::cancel{cancel_depth::total});
+  }
+}
+
+void unary_call::step(decltype(call_event_at::what) what) {
+  pump_.feed({loop_.now(), what}, [this](call_event_at const& event) {
+    for (call_action_any const& action : machine_.step(event)) perform(action);
+  });
+}
+
+void unary_call::perform(call_action_any const& action) {
+  std::visit([this](auto const& one) { do_it(one); }, action);
+}
+
+void unary_call::on_begin(completion how) {
+  if (how == completion::abandoned) return hand_over(how);
+  client_->enter(*this);
+  if (observer* const told = client_->told()) {
+    told->on(events::call_started{.at = loop_.now(), .method = method_.path()});
+  }
+  loop_.arm(deadline_timer_, context_.deadline());
+  if (client_->pool() != nullptr) client_->pool()->budget().deposit(loop_.now());
+  step(call_event::start{});
+  if (cancelled_early_) cancel(*cancelled_early_);
+}
+
+// ---- interceptors
+
+chain_action unary_call::run_stage(hook stage) {
+  context_.set_now(loop_.now());
+  context_.set_attempts(machine_.attempts());
+  hook_arguments arguments{.context = &context_};
+  switch (stage) {
+    case hook::start: break;
+    case hook::send_message: arguments.payload = &payload_; break;
+    case hook::initial_metadata: arguments.headers = attempt_->headers; break;
+    case hook::recv_message: arguments.payload = &response_; break;
+    case hook::done: arguments.outcome = &result_; break;
+  }
+  return chain_.begin(stage, arguments);
+}
+
+void unary_call::do_it(call_action::run_start) {
+  if (!legal_metadata_) {
+    result_ = {status_code::invalid_argument,
+               "call_options.metadata: keys are lower case, not gRPC's own; values are printable unless the key ends in -bin",
+               {}};
+    return step(call_event::start_finished{});
+  }
+  if (payload_.empty()) {
+    result_ = {status_code::internal, "the request could not be serialised", {}};
+    return step(call_event::start_finished{});
+  }
+  stage_ = hook::start;
+  if (client_->params().interceptors.hooks().empty()) return step(call_event::start_passed{});
+  after_start(run_stage(hook::start));
+}
+
+void unary_call::after_start(chain_action&& action) {
+  for (;;) {
+    switch (action.what) {
+      case chain_action::kind::held: return;
+      case chain_action::kind::finished:
+        result_ = std::move(*action.outcome);
+        return step(call_event::start_finished{});
+      case chain_action::kind::refused: return;  // a late resume of a call that has ended
+      case chain_action::kind::passed: break;
+    }
+    if (stage_ == hook::send_message) break;
+    if (context_.deadline() != deadline_timer_.due()) loop_.arm(deadline_timer_, context_.deadline());
+    stage_ = hook::send_message;
+    if (!client_->params().interceptors.wants(hook::send_message)) break;
+    action = run_stage(hook::send_message);
+  }
+  step(call_event::start_passed{});
+}
+
+// from any thread, and perhaps from inside the hook that took the handle
+void unary_call::resume(hook_result with) noexcept {
+  resumed_ = std::move(with);
+  loop_.inject(resume_);
+}
+
+void unary_call::on_resumed(completion how) {
+  chain_action action = chain_.resume(std::move(*std::exchange(resumed_, std::nullopt)));
+  if (delivered_) return destroy();
+  if (machine_.ended()) return;  // on_complete is on its way, and frees
+  if (how == completion::abandoned) return hand_over(how);
+  if (machine_.state() == call_state::starting) {
+    after_start(std::move(action));
+  } else if (machine_.state() == call_state::ending && action.what != chain_action::kind::refused) {
+    if (after_end_stage(std::move(action))) run_end_stages();
+  }
+}
+
+void unary_call::do_it(call_action::abandon_hold action) {
+  bool const held = chain_.where() == chain_machine::state::held;
+  chain_.abandon();
+  if (held && action.ending) {
+    stage_ = hook::done;
+    run_end_stages();
+  }
+}
+
+// ---- the pool
+
+void unary_call::do_it(call_action::queue) {
+  pool* const from = client_->pool();
+  if (from == nullptr) return on_served(errc::pool_closed);
+  waiter_.wait_for_ready = wait_for_ready_;
+  if (last_slot_ != balance::nobody) waiter_.avoid_slot = last_slot_;
+  error_code error;
+  switch (from->acquire(waiter_, error)) {
+    case pool::acquired::now: return step(call_event::admitted{});
+    case pool::acquired::later: return;
+    case pool::acquired::never: return on_served(error);
+  }
+}
+
+void unary_call::on_served(error_code error) {
+  refusal_ = error;
+  if (!error) return step(call_event::admitted{});
+  step(call_event::refused{.may_retry = error == make_error_code(errc::no_endpoint_ready)});
+}
+
+void unary_call::do_it(call_action::leave_queue) {
+  if (client_->pool() != nullptr) client_->pool()->withdraw(waiter_);
+}
+
+// ---- attempts
+
+void unary_call::do_it(call_action::start_attempt) {
+  drop_attempt();
+  attempt_started_ = loop_.now();
+  last_slot_ = permit_.slot_number();
+  waiter_.avoid_endpoint = permit_.endpoint_number();
+  if (observer* const told = client_->told()) {
+    told->on(events::attempt_started{.at = loop_.now(),
+                                     .method = method_.path(),
+                                     .endpoint = permit_.endpoint(),
+                                     .slot = last_slot_,
+                                     .number = machine_.attempts()});
+  }
+  attempt_ = client_->transport().start({.channel = permit_.channel(),
+                                         .method = method_,
+                                         .payload = payload_,
+                                         .headers = headers_,
+                                         .deadline = context_.deadline(),
+                                         .previous_attempts = machine_.previous_attempts()},
+                                        bound<void(completion)>::to<&unary_call::on_attempt>(*this));
+}
+
+void unary_call::do_it(call_action::cancel_attempt) { attempt_->cancel(); }
+
+void unary_call::on_attempt(completion how) {
+  if (how == completion::abandoned) {
+    if (loop_.ending()) {
+      permit_.release(status_code::cancelled);
+      return hand_over(how);
+    }
+    attempt_->result = {status_code::unavailable, "the loop is stopping", {}};
+  }
+  if (observer* const told = client_->told()) {
+    told->on(events::attempt_finished{.at = loop_.now(),
+                                      .method = method_.path(),
+                                      .endpoint = permit_.endpoint(),
+                                      .slot = last_slot_,
+                                      .number = machine_.attempts(),
+                                      .code = attempt_->result.code,
+                                      .message = attempt_->result.message,
+                                      .elapsed = loop_.now() - attempt_started_,
+                                      .never_left = attempt_->never_left});
+  }
+  if (info_ != nullptr) info_->endpoint = permit_.endpoint();
+  permit_.release(attempt_->result.code);
+  step(call_event::attempt_done{.code = attempt_->result.code,
+                                .committed = attempt_->committed,
+                                .never_left = attempt_->never_left,
+                                .pushback = attempt_->trailers.find(pushback_key)});
+}
+
+void unary_call::drop_attempt() noexcept {
+  if (attempt_ != nullptr) std::exchange(attempt_, nullptr)->release();
+}
+
+void unary_call::do_it(call_action::wait action) {
+  if (observer* const told = client_->told()) {
+    told->on(events::retry_scheduled{.at = loop_.now(),
+                                     .method = method_.path(),
+                                     .next_attempt = machine_.attempts() + 1,
+                                     .code = attempt_ != nullptr ? attempt_->result.code : status_code::unavailable,
+                                     .delay = std::max(action.until - loop_.now(), duration::zero()),
+                                     .transparent = action.transparent});
+  }
+  loop_.arm(backoff_timer_, action.until);
+}
+
+void unary_call::do_it(call_action::stop_waiting) { loop_.disarm(backoff_timer_); }
+
+void unary_call::on_backoff() { step(call_event::backoff_elapsed{}); }
+
+void unary_call::on_deadline() { step(call_event::deadline{}); }
+
+void unary_call::do_it(call_action::deny action) {
+  if (observer* const told = client_->told()) {
+    told->on(events::retry_denied{.at = loop_.now(),
+                                  .method = method_.path(),
+                                  .attempts = machine_.attempts(),
+                                  .code = attempt_ != nullptr ? attempt_->result.code : status_code::unavailable,
+                                  .why = action.why});
+  }
+}
+
+// ---- the end
+
+void unary_call::do_it(call_action::end action) {
+  if (action.why != call_end::intercepted) result_ = status_of(action.why);
+  fill_info(action.why);
+  bool const answered = action.why == call_end::attempt && attempt_ != nullptr;
+  if (answered) response_ = std::move(attempt_->response);
+  stage_ = answered ? hook::initial_metadata : hook::done;
+  run_end_stages();
+}
+
+status unary_call::status_of(call_end why) {
+  switch (why) {
+    case call_end::attempt: return std::move(attempt_->result);
+    case call_end::intercepted: return std::move(result_);
+    case call_end::not_admitted:
+      if (refusal_ == make_error_code(errc::queue_full)) return {status_code::resource_exhausted, refusal_.message(), {}};
+      if (refusal_ == make_error_code(errc::no_endpoint_ready) && client_->pool() != nullptr) {
+        return {status_code::unavailable, client_->pool()->why_not_ready(), {}};
+      }
+      return {status_code::unavailable, refusal_.message(), {}};
+    case call_end::deadline: {
+      std::string text = "Deadline Exceeded";
+      if (machine_.attempts() == 0) {
+        text += " before a slot was free";
+        if (client_->pool() != nullptr && client_->pool()->ready() == 0) text += ": " + client_->pool()->why_not_ready();
+      }
+      return {status_code::deadline_exceeded, std::move(text), {}};
+    }
+    case call_end::cancelled: return {status_code::cancelled, "cancelled by the caller", {}};
+    case call_end::revoked: return {status_code::unavailable, "the pool was closed while the call was under way", {}};
+  }
+  return {status_code::internal, "no outcome", {}};
+}
+
+void unary_call::run_end_stages() {
+  chain_ref const& chain = client_->params().interceptors;
+  for (;;) {
+    bool const skip = stage_ == hook::recv_message && !result_.ok();
+    if (chain.wants(stage_) && !skip && chain_.where() != chain_machine::state::fresh) {
+      if (!after_end_stage(run_stage(stage_))) return;
+    } else if (stage_ == hook::done) {
+      return step(call_event::ended{});
+    } else {
+      stage_ = stage_ == hook::initial_metadata ? hook::recv_message : hook::done;
+    }
+  }
+}
+
+// true when there is another stage to run
+bool unary_call::after_end_stage(chain_action&& action) {
+  switch (action.what) {
+    case chain_action::kind::held: return false;
+    case chain_action::kind::finished: result_ = std::move(*action.outcome); break;
+    case chain_action::kind::passed:
+    case chain_action::kind::refused: break;
+  }
+  if (stage_ == hook::done) {
+    step(call_event::ended{});
+    return false;
+  }
+  bool const ended = action.what == chain_action::kind::finished || stage_ == hook::recv_message;
+  stage_ = ended ? hook::done : hook::recv_message;
+  return true;
+}
+
+void unary_call::fill_info(call_end why) {
+  if (info_ == nullptr) return;
+  info_->origin = why;
+  info_->attempts = machine_.attempts();
+  info_->slot = last_slot_;
+  info_->elapsed = loop_.now() - started_;
+}
+
+void unary_call::do_it(call_action::complete) {
+  loop_.disarm(deadline_timer_);
+  if (observer* const told = client_->told()) {
+    told->on(events::call_finished{.at = loop_.now(),
+                                   .method = method_.path(),
+                                   .code = result_.code,
+                                   .elapsed = loop_.now() - started_,
+                                   .attempts = machine_.attempts()});
+  }
+  static_cast<list_base<active_call_tag>*>(this)->unlink();
+  loop_.schedule(complete_);
+}
+
+void unary_call::on_complete(completion how) { hand_over(how); }
+
+void unary_call::hand_over(completion how) {
+  delivered_ = true;
+  deliver(how, !context_.handle_out());
+}
+
+}  // namespace millrace

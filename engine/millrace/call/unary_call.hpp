@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/event_pump.hpp>
+#include <millrace/base/metadata.hpp>
+#include <millrace/call/call_machine.hpp>
+#include <millrace/call/client_core.hpp>
+#include <millrace/call/options.hpp>
+#include <millrace/intercept/call_context.hpp>
+#include <millrace/intercept/chain_machine.hpp>
+#include <millrace/loop/tag.hpp>
+#include <millrace/pool/method.hpp>
+#include <millrace/pool/waiter.hpp>
+
+#include <boost/asio/cancellation_type.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+namespace millrace {
+
+/// Drives one unary call: performs what its call_machine says with the pool, the transport, the interceptors and the loop's
+/// timers. Message and handler types are a derived class's affair (unary_operation), so this is compiled once.
+class unary_call : private hold_target, private list_base<active_call_tag> {
+ public:
+  unary_call(std::shared_ptr<client_core> client, method const& called, message payload, call_options const& options);
+  unary_call(unary_call const&) = delete;
+  unary_call& operator=(unary_call const&) = delete;
+
+  /// Any thread. Queues the call's start on the loop.
+  void begin() noexcept;
+
+  /// The loop's thread. Cancels as deep as `type` allows; see call_machine.
+  void cancel(boost::asio::cancellation_type type) noexcept;
+
+  /// The pool or the loop ends.
+  void revoke() { step(call_event::revoke{}); }
+
+ protected:
+  ~unary_call();
+
+  millrace::loop& context() noexcept { return loop_; }
+
+  /// What the call ended with; for `deliver`.
+  millrace::status& result() noexcept { return result_; }
+  message& response() noexcept { return response_; }
+
+ private:
+  friend class client_core;
+  template <class T, class Tag>
+  friend class intrusive_list;
+
+  /// Takes handler and result, frees the call (`may_free`) and calls the handler unless `how` is abandoned. A call that an
+  /// interceptor still has the handle of is freed later, through `destroy`.
+  virtual void deliver(completion how, bool may_free) = 0;
+  virtual void destroy() noexcept = 0;
+
+  void step(decltype(call_event_at::what) what);
+  void perform(call_action_any const& action);
+  void do_it(call_action::run_start);
+  void do_it(call_action::abandon_hold action);
+  void do_it(call_action::queue);
+  void do_it(call_action::leave_queue);
+  void do_it(call_action::start_attempt);
+  void do_it(call_action::cancel_attempt);
+  void do_it(call_action::wait action);
+  void do_it(call_action::stop_waiting);
+  void do_it(call_action::deny action);
+  void do_it(call_action::end action);
+  void do_it(call_action::complete);
+
+  void on_begin(completion how);
+  void on_served(error_code error);
+  void on_attempt(completion how);
+  void on_backoff();
+  void on_deadline();
+  void on_resumed(completion how);
+  void on_complete(completion how);
+  void hand_over(completion how);
+  void resume(hook_result with) noexcept override;
+
+  chain_action run_stage(hook stage);
+  void after_start(chain_action&& action);
+  void run_end_stages();
+  bool after_end_stage(chain_action&& action);
+  millrace::status status_of(call_end why);
+  void fill_info(call_end why);
+  void drop_attempt() noexcept;
+
+  std::shared_ptr<client_core> const client_;
+  millrace::loop& loop_;
+  method const& method_;
+  message const payload_;
+  metadata headers_;
+  bool legal_metadata_ = true;
+  bool delivered_ = false;
+  bool wait_for_ready_;
+  call_info* const info_;
+  time_point const started_;
+  call_context context_;
+  chain_machine chain_;
+  call_machine machine_;
+  event_pump<call_event_at> pump_;
+  permit permit_{bound<void()>{}};
+  waiter waiter_;
+  attempt* attempt_ = nullptr;
+  time_point attempt_started_{};
+  std::uint32_t last_slot_ = balance::nobody;
+  hook stage_ = hook::initial_metadata;
+  error_code refusal_;
+  millrace::status result_;
+  message response_;
+  std::optional<hook_result> resumed_;  // what an interceptor said, on its way to the loop
+  std::optional<boost::asio::cancellation_type> cancelled_early_;
+  timer deadline_timer_{bound<void()>::to<&unary_call::on_deadline>(*this)};
+  timer backoff_timer_{bound<void()>::to<&unary_call::on_backoff>(*this)};
+  task<&unary_call::on_begin> begin_{*this};
+  task<&unary_call::on_resumed> resume_{*this};
+  task<&unary_call::on_complete> complete_{*this};
+};
+
+}  // namespace millrace

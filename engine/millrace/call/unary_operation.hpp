@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/call/unary_call.hpp>
+#include <millrace/loop/handler.hpp>
+
+#include <boost/asio/async_result.hpp>
+
+#include <optional>
+#include <utility>
+
+namespace millrace {
+
+/// A unary_call that ends by calling a handler. `Decode` turns status and response into the handler's one argument:
+/// `static result_type decode(status&&, message&&)`.
+template <class Decode, class Handler>
+class unary_operation final : public unary_call {
+ public:
+  unary_operation(std::shared_ptr<client_core>&& client, method const& called, message&& payload,
+                  call_options const& options, Handler&& handler)
+      : unary_call(std::move(client), called, std::move(payload), options),
+        allocator_(boost::asio::get_associated_allocator(handler)),
+        handler_(std::in_place, context(), std::move(handler)) {}
+
+ private:
+  using allocator_type = boost::asio::associated_allocator_t<Handler>;
+
+  void deliver(completion how, bool may_free) override {
+    if (auto slot = handler_->cancellation_slot(); slot.is_connected()) slot.clear();
+    auto handler = std::move(*handler_);
+    handler_.reset();
+    if (how == completion::abandoned) {
+      if (may_free) destroy();
+      return;
+    }
+    auto outcome = Decode::decode(std::move(result()), std::move(response()));
+    if (may_free) destroy();
+    std::move(handler)(std::move(outcome));
+  }
+
+  void destroy() noexcept override { delete_operation(context(), allocator_type(allocator_), this); }
+
+  [[no_unique_address]] allocator_type allocator_;
+  std::optional<completion_handler<Handler>> handler_;
+};
+
+/// Starts a unary call. What `async_initiate` is given holds everything by value, so tokens that start later (`deferred`,
+/// `use_awaitable`) are safe. `called` outlives the call.
+template <class Decode, class Token>
+auto async_unary(std::shared_ptr<client_core> client, method const& called, message payload, call_options options,
+                 Token&& token) {
+  return boost::asio::async_initiate<Token, void(typename Decode::result_type)>(
+      [client = std::move(client), &called](auto handler, message bytes, call_options how) mutable {
+        using operation_type = unary_operation<Decode, decltype(handler)>;
+        auto slot = boost::asio::get_associated_cancellation_slot(handler);
+        loop& on = client->context();
+        auto* const call = new_operation<operation_type>(on, handler, std::move(client), called, std::move(bytes), how,
+                                                         std::move(handler));
+        if (slot.is_connected()) slot.assign([call](boost::asio::cancellation_type type) { call->cancel(type); });
+        call->begin();
+      },
+      token, std::move(payload), std::move(options));
+}
+
+}  // namespace millrace
