@@ -150,8 +150,10 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     if (GRPC_SLICE_LENGTH(details_) > 0) result.message = view(details_);
     result.details = trailers.find("grpc-status-details-bin").value_or(std::string_view{});
     response = {};
-    // the array is allocated when headers arrive, even if none of them is for the application; Trailers-Only leaves it alone
-    committed = initial_.capacity > 0;
+    // gRPC makes room for all it received before it leaves out what is not for the application: the peer's name, which it adds
+    // itself even to a Trailers-Only answer, and content-type, which every Response-Headers has
+    // (docs/design/0004-what-never-left.md; test/live/call_test.cpp)
+    committed = initial_.capacity > 1;
     never_left = !committed && !reached_a_connection();
   }
 

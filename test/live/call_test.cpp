@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <millrace/call/client.hpp>
+#include <millrace/loop/steady_timer.hpp>
+
+#include <support/catch.hpp>
+#include <support/echo_server.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <optional>
+
+using namespace millrace;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+using echo::Echo;
+using echo::EchoReply;
+using echo::EchoRequest;
+
+namespace {
+
+EchoRequest saying(std::string text) {
+  EchoRequest request;
+  request.set_text(std::move(text));
+  return request;
+}
+
+EchoRequest failing(grpc::StatusCode code) {
+  EchoRequest request;
+  request.set_code(code);
+  return request;
+}
+
+/// Calls once and runs the loop until the answer.
+rpc_result<EchoReply> call(millrace::loop& loop, client<Echo> echo, EchoRequest const& request, call_options options = {}) {
+  std::optional<rpc_result<EchoReply>> answer;
+  echo.async_call<&Echo::Stub::PrepareAsyncSay>(request, std::move(options),
+                                                [&](rpc_result<EchoReply> reply) { answer = std::move(reply); });
+  loop.run();
+  REQUIRE(answer);
+  return std::move(*answer);
+}
+
+}  // namespace
+
+TEST_CASE("live: a call is answered", "[live]") {
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  call_info info;
+  auto const reply = call(loop, pool, saying("hello"), {.timeout = 5s, .info = &info});
+  REQUIRE(reply.has_value());
+  CHECK(reply->text() == "hello");
+  CHECK(reply->previous_attempts() == 0);
+  CHECK(reply->time_left_ms() > 0);
+  CHECK(reply->time_left_ms() <= 5000);
+  CHECK(info.attempts == 1);
+  CHECK(info.endpoint == server.address());
+  CHECK(info.origin == call_end::attempt);
+}
+
+TEST_CASE("live: a call without a timeout has the client's default deadline", "[live]") {
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  auto const reply = call(loop, client<Echo>(pool, {.default_timeout = 7s}), saying("x"));
+  REQUIRE(reply.has_value());
+  CHECK(reply->time_left_ms() > 0);
+  CHECK(reply->time_left_ms() <= 7000);
+}
+
+TEST_CASE("live: coroutines, futures and callbacks get the same answer", "[live]") {
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  client<Echo> echo(pool);
+  std::string said;
+  co_spawn(
+      loop,
+      [&]() -> asio::awaitable<void> {
+        auto first = co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>(saying("deferred"), {.timeout = 5s});
+        auto second = co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>(saying("awaitable"), {}, asio::use_awaitable);
+        said = first.value().text() + " " + second.value().text();
+      },
+      asio::detached);
+  auto future = echo.async_call<&Echo::Stub::PrepareAsyncSay>(saying("future"), {}, asio::use_future);
+  loop.run();
+  CHECK(said == "deferred awaitable");
+  CHECK(future.get().value().text() == "future");
+}
+
+TEST_CASE("live: a failed call is a value with the server's status", "[live]") {
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  auto const reply = call(loop, pool, failing(grpc::StatusCode::NOT_FOUND));
+  REQUIRE(reply.has_error());
+  CHECK(reply.error().error_code() == grpc::StatusCode::NOT_FOUND);
+  CHECK(reply.error().error_message() == "as requested");
+  CHECK_THROWS_AS(reply.value(), rpc_error);
+  CHECK(server.calls() == 1);
+}
+
+TEST_CASE("live: UNAVAILABLE is retried, and the server sees the count", "[live][retry]") {
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  EchoRequest request = failing(grpc::StatusCode::UNAVAILABLE);
+  request.set_ok_after_attempts(2);
+  call_info info;
+  auto const reply = call(loop, pool, request, {.timeout = 5s, .info = &info});
+  INFO((reply ? "" : reply.error().error_message()) << " after " << info.attempts << " attempts");
+  REQUIRE(reply.has_value());
+  CHECK(reply->previous_attempts() == 2);
+  CHECK(info.attempts == 3);
+}
+
+TEST_CASE("live: a call whose headers arrived is committed and not retried (A6)", "[live][retry]") {
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  EchoRequest request = failing(grpc::StatusCode::UNAVAILABLE);
+  request.set_headers_first(true);
+  auto const reply = call(loop, pool, request);
+  REQUIRE(reply.has_error());
+  CHECK(reply.error().error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK(server.calls() == 1);
+}
+
+TEST_CASE("live: a negative pushback stops retries", "[live][retry]") {
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  EchoRequest request = failing(grpc::StatusCode::UNAVAILABLE);
+  request.set_pushback("-1");
+  CHECK(call(loop, pool, request).has_error());
+  CHECK(server.calls() == 1);
+}
+
+TEST_CASE("live: the deadline ends a call that the server holds up", "[live]") {
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  EchoRequest request = saying("late");
+  request.set_delay_ms(60'000);
+  call_info info;
+  auto const reply = call(loop, pool, request, {.timeout = 100ms, .info = &info});
+  REQUIRE(reply.has_error());
+  CHECK(reply.error().error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
+  CHECK(info.origin == call_end::deadline);
+}
+
+TEST_CASE("live: terminal cancellation cuts a call off", "[live]") {
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  client<Echo> echo(pool);
+  asio::cancellation_signal signal;
+  EchoRequest request = saying("late");
+  request.set_delay_ms(60'000);
+  std::optional<rpc_result<EchoReply>> answer;
+  echo.async_call<&Echo::Stub::PrepareAsyncSay>(
+      request, {.timeout = 60s},
+      asio::bind_cancellation_slot(signal.slot(), [&](rpc_result<EchoReply> reply) { answer = std::move(reply); }));
+  millrace::steady_timer timer(loop, 50ms);
+  timer.async_wait([&](boost::system::error_code) { signal.emit(asio::cancellation_type::terminal); });
+  loop.run();
+  REQUIRE(answer);
+  CHECK(answer->error().error_code() == grpc::StatusCode::CANCELLED);
+}
+
+TEST_CASE("live: a dead port fails fast with UNAVAILABLE and says which endpoint and why", "[live]") {
+  int const port = test::echo_server().port();  // nobody listens there any more
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = "127.0.0.1:" + std::to_string(port)}};
+  auto const reply = call(loop, pool, saying("anyone?"), {.timeout = 5s});
+  REQUIRE(reply.has_error());
+  CHECK(reply.error().error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK_THAT(reply.error().error_message(), Catch::Contains("127.0.0.1:" + std::to_string(port)));
+  CHECK_THAT(reply.error().error_message(), Catch::Contains("refused"));
+}
+
+TEST_CASE("live: illegal metadata ends a call instead of the process", "[live]") {
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  auto const reply = call(loop, pool, saying("x"), {.metadata = {{"Upper-Case", "no"}}});
+  REQUIRE(reply.has_error());
+  CHECK(reply.error().error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+}
