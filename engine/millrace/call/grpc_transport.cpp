@@ -13,6 +13,7 @@
 #include <grpc/byte_buffer.h>
 #include <grpc/grpc.h>
 #include <grpc/slice.h>
+#include <grpc/slice_buffer.h>
 #include <grpc/support/alloc.h>
 #include <grpcpp/impl/codegen/completion_queue_tag.h>
 
@@ -46,6 +47,8 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
   grpc_attempt(loop& on, bound<void(completion)> done) noexcept : loop_(on), done_(done) {
     grpc_metadata_array_init(&initial_);
     grpc_metadata_array_init(&trailing_);
+    sending_.type = GRPC_BB_RAW;
+    grpc_slice_buffer_init(&sending_.data.raw.slice_buffer);
   }
 
   void start(attempt_request const& request) {
@@ -73,6 +76,7 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     grpc_metadata_array_destroy(&initial_);
     grpc_metadata_array_destroy(&trailing_);
     grpc_slice_unref(details_);
+    grpc_slice_buffer_destroy(&sending_.data.raw.slice_buffer);
     if (call_ != nullptr) grpc_call_unref(call_);
   }
 
@@ -103,12 +107,14 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     grpc_metadata* const headers = count > few.size() ? many.data() : few.data();
     fill(headers, request);
 
+    share_payload(*core_of(request.payload));
+
     std::array<grpc_op, 6> ops{};
     ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
     ops[0].data.send_initial_metadata.count = count;
     ops[0].data.send_initial_metadata.metadata = headers;
     ops[1].op = GRPC_OP_SEND_MESSAGE;
-    ops[1].data.send_message.send_message = core_of(request.payload);
+    ops[1].data.send_message.send_message = &sending_;
     ops[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
     ops[3].op = GRPC_OP_RECV_INITIAL_METADATA;
     ops[3].data.recv_initial_metadata.recv_initial_metadata = &initial_;
@@ -121,6 +127,15 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     grpc_call_error const error = grpc_call_start_batch(call_, ops.data(), ops.size(),
                                                         static_cast<grpc::internal::CompletionQueueTag*>(this), nullptr);
     MILLRACE_CHECK(error == GRPC_CALL_OK);
+  }
+
+  // gRPC empties the buffer it sends, and another attempt will want it: send one that refers to the same bytes
+  void share_payload(grpc_byte_buffer const& payload) {
+    grpc_slice_buffer const& from = payload.data.raw.slice_buffer;
+    sending_.data.raw.compression = payload.data.raw.compression;
+    for (std::size_t at = 0; at < from.count; ++at) {
+      grpc_slice_buffer_add(&sending_.data.raw.slice_buffer, grpc_slice_ref(from.slices[at]));
+    }
   }
 
   void fill(grpc_metadata* to, attempt_request const& request) {
@@ -175,6 +190,7 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
   ::grpc_channel* core_channel_ = nullptr;
   grpc_metadata_array initial_{};
   grpc_metadata_array trailing_{};
+  grpc_byte_buffer sending_{};
   grpc_byte_buffer* received_ = nullptr;
   grpc_status_code code_ = GRPC_STATUS_UNKNOWN;
   grpc_slice details_ = grpc_empty_slice();

@@ -271,9 +271,12 @@ void unary_call::do_it(call_action::deny action) {
 // ---- the end
 
 void unary_call::do_it(call_action::end action) {
+  bool const answered = action.why == call_end::attempt;
   if (action.why != call_end::intercepted) result_ = status_of(action.why);
-  fill_info(action.why);
-  bool const answered = action.why == call_end::attempt && attempt_ != nullptr;
+  // the wire's own timer may win against ours by a moment
+  bool const out_of_time = answered && result_.code == status_code::deadline_exceeded &&
+                           loop_.now() + std::chrono::milliseconds(5) >= context_.deadline();
+  fill_info(out_of_time ? call_end::deadline : action.why);
   if (answered) response_ = std::move(attempt_->response);
   stage_ = answered ? hook::initial_metadata : hook::done;
   run_end_stages();
