@@ -11,6 +11,7 @@
 #include <grpcpp/impl/codegen/serialization_traits.h>
 
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace millrace {
@@ -23,6 +24,7 @@ struct decode_response {
   static result_type decode(status&& how, message&& bytes) {
     if (!how.ok()) return to_grpc(std::move(how));
     grpc::ByteBuffer buffer = to_byte_buffer(std::move(bytes));
+    if constexpr (std::is_same_v<Response, grpc::ByteBuffer>) return buffer;
     result_type outcome{boost::system::in_place_value};
     grpc::Status const parsed = grpc::SerializationTraits<Response>::Deserialize(&buffer, &*outcome);
     if (!parsed.ok()) return parsed;

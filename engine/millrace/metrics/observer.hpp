@@ -6,7 +6,8 @@
 namespace millrace {
 
 /// What an engine tells whoever watches it: logging and metrics are observers, not facilities inside modules. Override the
-/// hooks you want; with no observer set an event costs one pointer test.
+/// hooks you want, with `using observer::on;` beside them so that the others stay visible. With no observer set an event costs
+/// one pointer test.
 ///
 /// Thread: the loop's. A hook must not block and must not throw; it may call any `async_` function. The observer must outlive
 /// the pool and the clients it was given to.

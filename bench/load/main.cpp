@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <load/driver.hpp>
+#include <load/options.hpp>
+#include <load/report.hpp>
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+namespace {
+
+using namespace millrace;
+
+int drive(load::options const& asked) {
+  load::driver driver(asked);
+  load::report const result = driver.run();
+  // with --json - the report alone is on stdout
+  std::FILE* const people = asked.json == "-" ? stderr : stdout;
+  std::fputs(("\n" + load::to_table(result)).c_str(), people);
+  if (!driver.first_failure().empty()) fmt::print(people, "first failure: {}\n", driver.first_failure());
+  bool const written = asked.json.empty() || load::write_json(result, asked.json);
+  bool const good = asked.allow_failures || (result.failed == 0 && !driver.unreachable());
+  return good && written ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // gRPC's own log lines would come between ours; GRPC_VERBOSITY=ERROR brings them back
+  setenv("GRPC_VERBOSITY", "NONE", 0);
+  auto const parsed = load::parse_options(argc, argv);
+  if (auto const* const instead = std::get_if<bench::exit_now>(&parsed)) return bench::leave(*instead);
+  try {
+    return drive(std::get<load::options>(parsed));
+  } catch (std::exception const& error) {
+    fmt::print(stderr, "millrace-load: {}\n", error.what());
+    return 2;
+  }
+}

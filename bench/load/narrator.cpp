@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <load/narrator.hpp>
+
+#include <load/report.hpp>
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+namespace millrace::load {
+
+void narrator::say(time_point now, std::string_view what) const {
+  if (!aloud_) return;
+  std::fputs(narration(now - start_, what).c_str(), stdout);
+  std::fflush(stdout);
+}
+
+void narrator::on(events::slot_changed const& event) noexcept {
+  measure(event);
+  if (aloud_) tell(event);
+}
+
+void narrator::measure(events::slot_changed const& event) {
+  if (event.to == slot_state::draining || event.to == slot_state::closed) return;
+  if (event.from == slot_state::ready) lost_.emplace(event.slot, event.at);
+  if (event.to != slot_state::ready) return;
+  if (auto const at = lost_.find(event.slot); at != lost_.end()) {
+    reconnects_.push_back(event.at - at->second);
+    lost_.erase(at);
+  }
+}
+
+void narrator::tell(events::slot_changed const& event) const {
+  auto const ms = std::chrono::duration<double, std::milli>(event.spent).count();
+  auto const told = [&](std::string_view what) {
+    say(event.at, fmt::format("{} (slot {}): {}", event.endpoint, event.slot, what));
+  };
+  switch (event.to) {
+    case slot_state::ready: return told(fmt::format("connected in {:.1f} ms", ms));
+    case slot_state::idle:
+      if (event.from == slot_state::ready) told(fmt::format("taken out: {}", event.why));
+      return;
+    case slot_state::connecting:
+      if (lost_.contains(event.slot)) told("redialing");
+      return;
+    case slot_state::backing_off: return told(fmt::format("backing off: {}", event.why));
+    case slot_state::vacant:
+    case slot_state::draining:
+    case slot_state::closed: return;
+  }
+}
+
+void narrator::on(events::attempt_finished const& event) noexcept {
+  if (event.code == status_code::ok) return;
+  auto at = failures_.find(event.endpoint);
+  if (at == failures_.end()) at = failures_.emplace(event.endpoint, 0).first;
+  ++at->second;
+}
+
+void narrator::on(events::retry_scheduled const&) noexcept { ++retries_; }
+
+void narrator::on(events::drain_started const& event) noexcept {
+  say(event.at, fmt::format("draining: {} calls in flight", event.in_flight));
+}
+
+void narrator::sum_up_retries(time_point now) {
+  if (retries_ > 0) {
+    std::string text = fmt::format("{} retries in the last second; failed attempts:", retries_);
+    for (auto const& [endpoint, count] : failures_) {
+      if (count > 0) text += fmt::format(" {} of {}", count, endpoint);
+    }
+    say(now, text);
+  }
+  retries_ = 0;
+  for (auto& [endpoint, count] : failures_) count = 0;
+}
+
+}  // namespace millrace::load
