@@ -15,7 +15,9 @@ using namespace std::chrono_literals;
 double cpu_seconds() noexcept {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
-  auto const seconds = [](timeval const& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+  auto const seconds = [](timeval const& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+  };
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
@@ -81,7 +83,8 @@ report driver::run() {
 // ---- the beginning
 
 void driver::connect() {
-  auto const wait = asked_.wait_for_ready ? duration(1h) : std::min<duration>(5s, std::max<duration>(asked_.timeout, 1s));
+  auto const wait =
+      asked_.wait_for_ready ? duration(1h) : std::min<duration>(5s, std::max<duration>(asked_.timeout, 1s));
   pool_.async_ready({.min_ready = asked_.connections, .timeout = wait}, [this](error_code error) {
     if (ending_) return check_end();
     if (error) report_unready();

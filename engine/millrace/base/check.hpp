@@ -9,8 +9,8 @@ namespace millrace {
 }  // namespace millrace
 
 /// States an invariant of the engine. A failure is a bug in millrace, never a user's mistake, which is an error value.
-#define MILLRACE_CHECK(condition)           \
-  do {                                      \
-    if (!(condition)) [[unlikely]]          \
+#define MILLRACE_CHECK(condition)                               \
+  do {                                                          \
+    if (!(condition)) [[unlikely]]                              \
       ::millrace::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -26,12 +26,12 @@ enum class call_state : std::uint8_t {
 
 /// Why a call ended, when it is not its last attempt's doing.
 enum class call_end : std::uint8_t {
-  attempt,        ///< As the last attempt ended.
-  intercepted,    ///< An interceptor finished it.
-  not_admitted,   ///< The pool gave it no slot.
-  deadline,       ///< Its time was up.
-  cancelled,      ///< Its caller cancelled it.
-  revoked,        ///< Its pool or loop ended.
+  attempt,       ///< As the last attempt ended.
+  intercepted,   ///< An interceptor finished it.
+  not_admitted,  ///< The pool gave it no slot.
+  deadline,      ///< Its time was up.
+  cancelled,     ///< Its caller cancelled it.
+  revoked,       ///< Its pool or loop ended.
 };
 
 /// How far a cancellation may go, as Asio's cancellation types are ordered.
@@ -76,11 +76,11 @@ struct call_event_at {
 
 namespace call_action {
 
-struct run_start {};      ///< Run on_start; answered by start_passed or start_finished.
+struct run_start {};   ///< Run on_start; answered by start_passed or start_finished.
 struct abandon_hold {  ///< The interceptor that holds the call is not waited for.
-  bool ending;  ///< It holds an outcome: go on to on_done, or past it.
+  bool ending;         ///< It holds an outcome: go on to on_done, or past it.
 };
-struct queue {};          ///< Ask the pool; answered by admitted or refused.
+struct queue {};  ///< Ask the pool; answered by admitted or refused.
 struct leave_queue {};
 struct start_attempt {};  ///< Answered by attempt_done, always.
 struct cancel_attempt {};

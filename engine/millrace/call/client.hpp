@@ -6,9 +6,9 @@
 #include <millrace/call/result.hpp>
 #include <millrace/call/unary_operation.hpp>
 
-#include <boost/asio/deferred.hpp>
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/impl/codegen/serialization_traits.h>
+#include <boost/asio/deferred.hpp>
 
 #include <memory>
 #include <type_traits>
@@ -59,8 +59,8 @@ class client {
     grpc::Status const serialized = grpc::SerializationTraits<request_type>::Serialize(request, &bytes, &own);
     // without bytes there is no message to send, which the transport reports as INTERNAL
     return async_unary<decode_response<typename method_of<PrepareAsync>::response_type>>(
-        core_, method_of<PrepareAsync>::get(), serialized.ok() ? to_message(std::move(bytes)) : message{}, std::move(options),
-        std::forward<Token>(token));
+        core_, method_of<PrepareAsync>::get(), serialized.ok() ? to_message(std::move(bytes)) : message{},
+        std::move(options), std::forward<Token>(token));
   }
 
  private:
@@ -75,8 +75,8 @@ class generic_client {
   /// One unary call of `called`, which outlives it. The bytes are not copied. Signature `void(rpc_result<grpc::ByteBuffer>)`.
   template <class Token = boost::asio::deferred_t>
   auto async_call(method const& called, grpc::ByteBuffer request, call_options options = {}, Token&& token = {}) {
-    return async_unary<decode_response<grpc::ByteBuffer>>(core_, called, to_message(std::move(request)), std::move(options),
-                                                          std::forward<Token>(token));
+    return async_unary<decode_response<grpc::ByteBuffer>>(core_, called, to_message(std::move(request)),
+                                                          std::move(options), std::forward<Token>(token));
   }
 
  private:

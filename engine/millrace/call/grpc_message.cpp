@@ -18,7 +18,8 @@ message_kind const byte_buffer_kind = {
     .append_to =
         [](void const* bytes, std::string& out) {
           grpc_byte_buffer_reader reader;
-          if (grpc_byte_buffer_reader_init(&reader, static_cast<grpc_byte_buffer*>(const_cast<void*>(bytes))) == 0) return;
+          if (grpc_byte_buffer_reader_init(&reader, static_cast<grpc_byte_buffer*>(const_cast<void*>(bytes))) == 0)
+            return;
           grpc_slice* slice = nullptr;
           while (grpc_byte_buffer_reader_peek(&reader, &slice) != 0) {
             out.append(reinterpret_cast<char const*>(GRPC_SLICE_START_PTR(*slice)), GRPC_SLICE_LENGTH(*slice));

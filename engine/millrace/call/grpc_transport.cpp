@@ -89,8 +89,8 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     grpc_completion_queue* const queue = channel.queue().cq();
     core_channel_ = channel.core();
     if (void* const handle = channel.registered(request.method)) {
-      return grpc_channel_create_registered_call(channel.core(), nullptr, GRPC_PROPAGATE_DEFAULTS, queue, handle, deadline,
-                                                 nullptr);
+      return grpc_channel_create_registered_call(channel.core(), nullptr, GRPC_PROPAGATE_DEFAULTS, queue, handle,
+                                                 deadline, nullptr);
     }
     grpc_slice const path = grpc_slice_from_copied_buffer(request.method.path().data(), request.method.path().size());
     ::grpc_call* const made = grpc_channel_create_call(channel.core(), nullptr, GRPC_PROPAGATE_DEFAULTS, queue, path,
@@ -124,8 +124,8 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     ops[5].data.recv_status_on_client.trailing_metadata = &trailing_;
     ops[5].data.recv_status_on_client.status = &code_;
     ops[5].data.recv_status_on_client.status_details = &details_;
-    grpc_call_error const error = grpc_call_start_batch(call_, ops.data(), ops.size(),
-                                                        static_cast<grpc::internal::CompletionQueueTag*>(this), nullptr);
+    grpc_call_error const error = grpc_call_start_batch(
+        call_, ops.data(), ops.size(), static_cast<grpc::internal::CompletionQueueTag*>(this), nullptr);
     MILLRACE_CHECK(error == GRPC_CALL_OK);
   }
 
@@ -156,7 +156,8 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     headers = view(initial_);
     trailers = view(trailing_);
     result.code = code_ >= 0 && code_ < status_code_count ? static_cast<status_code>(code_) : status_code::unknown;
-    if (result.code == status_code::ok && response.empty()) result = {status_code::internal, "No message returned for unary request", {}};
+    if (result.code == status_code::ok && response.empty())
+      result = {status_code::internal, "No message returned for unary request", {}};
     if (!result.ok()) explain_failure();
     done_(how);
   }

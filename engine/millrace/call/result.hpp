@@ -3,9 +3,9 @@
 
 #include <millrace/base/status.hpp>
 
+#include <grpcpp/support/status.h>
 #include <boost/assert/source_location.hpp>
 #include <boost/system/result.hpp>
-#include <grpcpp/support/status.h>
 
 #include <stdexcept>
 #include <string>

@@ -40,11 +40,11 @@ class attempt {
   // set when it completes, valid until release
 
   status result;
-  message response;            ///< Empty unless `result` is OK.
-  metadata_view headers;       ///< What the server sent first.
+  message response;       ///< Empty unless `result` is OK.
+  metadata_view headers;  ///< What the server sent first.
   metadata_view trailers;
-  bool committed = false;      ///< Response headers arrived: a retry could run the method twice in the server's eyes (A6).
-  bool never_left = false;     ///< It provably reached no connection.
+  bool committed = false;   ///< Response headers arrived: a retry could run the method twice in the server's eyes (A6).
+  bool never_left = false;  ///< It provably reached no connection.
 
  protected:
   ~attempt() = default;

@@ -99,9 +99,10 @@ chain_action unary_call::run_stage(hook stage) {
 
 void unary_call::do_it(call_action::run_start) {
   if (!legal_metadata_) {
-    result_ = {status_code::invalid_argument,
-               "call_options.metadata: keys are lower case, not gRPC's own; values are printable unless the key ends in -bin",
-               {}};
+    result_ = {
+        status_code::invalid_argument,
+        "call_options.metadata: keys are lower case, not gRPC's own; values are printable unless the key ends in -bin",
+        {}};
     return step(call_event::start_finished{});
   }
   if (payload_.empty()) {
@@ -287,7 +288,8 @@ status unary_call::status_of(call_end why) {
     case call_end::attempt: return std::move(attempt_->result);
     case call_end::intercepted: return std::move(result_);
     case call_end::not_admitted:
-      if (refusal_ == make_error_code(errc::queue_full)) return {status_code::resource_exhausted, refusal_.message(), {}};
+      if (refusal_ == make_error_code(errc::queue_full))
+        return {status_code::resource_exhausted, refusal_.message(), {}};
       if (refusal_ == make_error_code(errc::no_endpoint_ready) && client_->pool() != nullptr) {
         return {status_code::unavailable, client_->pool()->why_not_ready(), {}};
       }
@@ -296,7 +298,8 @@ status unary_call::status_of(call_end why) {
       std::string text = "Deadline Exceeded";
       if (machine_.attempts() == 0) {
         text += " before a slot was free";
-        if (client_->pool() != nullptr && client_->pool()->ready() == 0) text += ": " + client_->pool()->why_not_ready();
+        if (client_->pool() != nullptr && client_->pool()->ready() == 0)
+          text += ": " + client_->pool()->why_not_ready();
       }
       return {status_code::deadline_exceeded, std::move(text), {}};
     }

@@ -5,10 +5,10 @@
 
 #include <boost/asio/execution/blocking.hpp>
 #include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution/executor.hpp>
 #include <boost/asio/execution/mapping.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/execution/relationship.hpp>
-#include <boost/asio/execution/executor.hpp>
 
 #include <new>
 #include <type_traits>
@@ -46,8 +46,9 @@ class loop::executor_type {
     return boost::asio::execution::relationship.fork;
   }
   boost::asio::execution::outstanding_work_t query(boost::asio::execution::outstanding_work_t) const noexcept {
-    return has(tracked) ? boost::asio::execution::outstanding_work_t(boost::asio::execution::outstanding_work.tracked)
-                        : boost::asio::execution::outstanding_work_t(boost::asio::execution::outstanding_work.untracked);
+    return has(tracked)
+               ? boost::asio::execution::outstanding_work_t(boost::asio::execution::outstanding_work.tracked)
+               : boost::asio::execution::outstanding_work_t(boost::asio::execution::outstanding_work.untracked);
   }
 
   executor_type require(boost::asio::execution::blocking_t::never_t) const noexcept { return with(never_blocks, true); }

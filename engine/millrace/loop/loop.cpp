@@ -216,7 +216,8 @@ stop_report loop::stop(duration grace) {
     lock.unlock();
     if (entered const owner(*this); owner) return report();
   }
-  return stop_report{.finished = false, .outstanding = {{op_kind::user, "the loop's own thread, busy in a handler", grace}}};
+  return stop_report{.finished = false,
+                     .outstanding = {{op_kind::user, "the loop's own thread, busy in a handler", grace}}};
 }
 
 void loop::close_gate(time_point deadline) noexcept {

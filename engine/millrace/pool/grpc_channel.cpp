@@ -50,8 +50,7 @@ std::string grpc_target(std::string const& endpoint) {
 
 }  // namespace
 
-pool::pool(loop& on, pool_params params)
-    : pool(on, params, std::make_unique<grpc_channel_factory>(on, params)) {}
+pool::pool(loop& on, pool_params params) : pool(on, params, std::make_unique<grpc_channel_factory>(on, params)) {}
 
 /// A call on a channel in TRANSIENT_FAILURE that does not wait for it: gRPC answers at once with the reason of the failure and
 /// sends nothing, which is the only way its public API tells. Outlives the channel if need be.

@@ -13,7 +13,8 @@ void check(std::string_view path) {
   bool const legal = path.size() > 2 && path.front() == '/' && slash > 1 && slash + 1 < path.size() &&
                      path.find_first_of(" \t\r\n") == path.npos;
   if (!legal) {
-    throw std::invalid_argument("method: \"" + std::string(path) + "\" is not allowed; it must be /package.Service/Method");
+    throw std::invalid_argument("method: \"" + std::string(path) +
+                                "\" is not allowed; it must be /package.Service/Method");
   }
 }
 

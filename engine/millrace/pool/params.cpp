@@ -76,7 +76,8 @@ std::vector<std::string> parse_target(std::string const& target) {
 
 pool_params validated(pool_params params) {
   auto const endpoints = static_cast<std::uint32_t>(parse_target(params.target).size());
-  if (params.min_slots == 0) params.min_slots = params.max_slots == 0 ? endpoints : std::min(endpoints, params.max_slots);
+  if (params.min_slots == 0)
+    params.min_slots = params.max_slots == 0 ? endpoints : std::min(endpoints, params.max_slots);
   if (params.max_slots == 0) params.max_slots = std::max(params.min_slots, 4 * endpoints);
   if (params.max_slots < params.min_slots) {
     refuse("max_slots", std::to_string(params.max_slots),

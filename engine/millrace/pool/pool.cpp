@@ -49,7 +49,8 @@ pool::pool(loop& on, pool_params params, std::unique_ptr<channel_factory> channe
   for (std::size_t at = 0; at < names.size(); ++at) endpoints_[at].name = names[at];
   for (std::uint32_t number = 0; number < params_.max_slots; ++number) {
     auto const at = static_cast<std::uint32_t>(number % names.size());
-    slots_.push_back(std::make_unique<slot>(loop_, static_cast<slot_host&>(*this), params_.slot, endpoints_[at].name, number, at));
+    slots_.push_back(
+        std::make_unique<slot>(loop_, static_cast<slot_host&>(*this), params_.slot, endpoints_[at].name, number, at));
   }
   ready_.reserve(slots_.size());
   loop_.add(*this);
@@ -372,8 +373,8 @@ void pool::finish_drain() {
   phase_ = phase::closed;
   loop_.disarm(drain_timer_);
   if (params_.observer != nullptr) {
-    params_.observer->on(events::drain_finished{
-        .at = loop_.now(), .elapsed = loop_.now() - drain_started_, .revoked = revoked_});
+    params_.observer->on(
+        events::drain_finished{.at = loop_.now(), .elapsed = loop_.now() - drain_started_, .revoked = revoked_});
   }
   error_code const result = revoked_ == 0 ? error_code{} : make_error_code(errc::timed_out);
   drain_waits_.for_each([&](wait& one) { end(one, result); });

@@ -182,7 +182,10 @@ class pool final : private slot_host, private stop_listener {
 class pool::lease_wait : public operation {
  public:
   lease_wait(function complete, pool& from)
-      : operation(complete), from_(from), result_(from.loop_), waiter_(result_.block_->right, bound<void(error_code)>::to<&lease_wait::on_served>(*this)) {}
+      : operation(complete),
+        from_(from),
+        result_(from.loop_),
+        waiter_(result_.block_->right, bound<void(error_code)>::to<&lease_wait::on_served>(*this)) {}
 
   void start(duration timeout, bool wait_for_ready);
   void end(error_code why) noexcept;

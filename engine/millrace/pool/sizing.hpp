@@ -10,8 +10,8 @@ namespace millrace {
 /// What sizing needs to know of one slot.
 struct slot_size {
   std::uint32_t endpoint;
-  bool open;          ///< Not vacant.
-  bool dialing;       ///< Idle or connecting: a connection is on its way.
+  bool open;     ///< Not vacant.
+  bool dialing;  ///< Idle or connecting: a connection is on its way.
   bool ready;
   std::uint32_t free;  ///< Calls it can still take.
 };

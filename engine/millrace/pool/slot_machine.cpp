@@ -77,8 +77,10 @@ slot_actions slot_machine::on(time_point now, slot_event::watch_expired) noexcep
 
 slot_actions slot_machine::on(time_point now, slot_event::elapsed) noexcept {
   slot_actions actions;
-  if (state_ == slot_state::connecting) fail(now, "the dial timed out", actions);
-  else if (state_ == slot_state::backing_off) queue_for_dial("the backoff has passed", actions);
+  if (state_ == slot_state::connecting)
+    fail(now, "the dial timed out", actions);
+  else if (state_ == slot_state::backing_off)
+    queue_for_dial("the backoff has passed", actions);
   return actions;
 }
 

@@ -48,8 +48,8 @@ struct drain_elapsed {};   ///< The grace is over.
 struct slot_event_at {
   time_point now;
   std::variant<slot_event::open, slot_event::dial_granted, slot_event::observed, slot_event::watch_expired,
-               slot_event::elapsed, slot_event::proven, slot_event::nudge, slot_event::drain, slot_event::last_call_done,
-               slot_event::drain_elapsed>
+               slot_event::elapsed, slot_event::proven, slot_event::nudge, slot_event::drain,
+               slot_event::last_call_done, slot_event::drain_elapsed>
       what;
 };
 
@@ -76,9 +76,9 @@ struct close_channel {};
 
 }  // namespace slot_action
 
-using slot_action_any =
-    std::variant<slot_action::request_dial, slot_action::release_dial, slot_action::open_channel, slot_action::connect,
-                 slot_action::watch, slot_action::arm, slot_action::disarm, slot_action::publish, slot_action::close_channel>;
+using slot_action_any = std::variant<slot_action::request_dial, slot_action::release_dial, slot_action::open_channel,
+                                     slot_action::connect, slot_action::watch, slot_action::arm, slot_action::disarm,
+                                     slot_action::publish, slot_action::close_channel>;
 using slot_actions = inplace_vector<slot_action_any, 6>;
 
 /// Keeps one slot of a pool connected: dials in turn, watches, backs off, redials, drains.
