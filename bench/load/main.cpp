@@ -18,7 +18,7 @@ int drive(load::options const& asked) {
   load::report const result = driver.run();
   // with --json - the report alone is on stdout
   std::FILE* const people = asked.json == "-" ? stderr : stdout;
-  std::fputs(("\n" + load::to_table(result)).c_str(), people);
+  fmt::print(people, "\n{}", load::to_table(result));
   if (!driver.first_failure().empty()) fmt::print(people, "first failure: {}\n", driver.first_failure());
   bool const written = asked.json.empty() || load::write_json(result, asked.json);
   bool const good = asked.allow_failures || (result.failed == 0 && !driver.unreachable());

@@ -52,6 +52,7 @@ pool::pool(loop& on, pool_params params, std::unique_ptr<channel_factory> channe
     slots_.push_back(
         std::make_unique<slot>(loop_, static_cast<slot_host&>(*this), params_.slot, endpoints_[at].name, number, at));
   }
+  vacant_ = params_.max_slots;
   ready_.reserve(slots_.size());
   loop_.add(*this);
 }
@@ -98,6 +99,7 @@ void pool::grant_dials() {
 channel* pool::open_channel(slot& one) { return channels_->open(one.endpoint()); }
 
 void pool::on_slot_changed(slot& one, slot_state from, slot_state to, std::string_view why, duration spent) {
+  if (from == slot_state::vacant) --vacant_;
   if (from == slot_state::ready || to == slot_state::ready) rebuild();
   if (params_.observer != nullptr) {
     params_.observer->on(events::slot_changed{.at = loop_.now(),
@@ -242,6 +244,7 @@ void pool::refuse_waiters(errc why) {
 }
 
 void pool::grow() {
+  if (vacant_ == 0) return;
   std::vector<slot_size> sizes;
   sizes.reserve(slots_.size());
   for (auto const& one : slots_) {

@@ -169,6 +169,7 @@ class pool final : private slot_host, private stop_listener {
   intrusive_list<pool_client, pool_client_tag> clients_;
   wait_list ready_waits_;
   wait_list drain_waits_;
+  std::uint32_t vacant_ = 0;
   std::uint32_t waiting_ = 0;
   std::uint32_t in_flight_ = 0;
   std::uint32_t revoked_ = 0;
