@@ -2,6 +2,7 @@
 #include <load/driver.hpp>
 #include <load/options.hpp>
 #include <load/report.hpp>
+#include <load/resolvable.hpp>
 
 #include <fmt/format.h>
 
@@ -32,8 +33,10 @@ int main(int argc, char** argv) {
   setenv("GRPC_VERBOSITY", "NONE", 0);
   auto const parsed = load::parse_options(argc, argv);
   if (auto const* const instead = std::get_if<bench::exit_now>(&parsed)) return bench::leave(*instead);
+  auto const& asked = std::get<load::options>(parsed);
+  if (auto const refused = load::unresolvable(asked)) return bench::leave(*refused);
   try {
-    return drive(std::get<load::options>(parsed));
+    return drive(asked);
   } catch (std::exception const& error) {
     fmt::print(stderr, "millrace-load: {}\n", error.what());
     return 2;
