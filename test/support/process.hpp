@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <support/catch.hpp>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+extern char** environ;  // NOLINT: POSIX wants it declared
+
+namespace millrace::test {
+
+/// A child process whose standard output is read here. Killed, at the latest, when this goes.
+class process {
+ public:
+  process() noexcept = default;
+  explicit process(std::vector<std::string> const& arguments) {
+    int ends[2] = {};
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    output_ = fdopen(ends[0], "r");
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
+    std::vector<char*> argv;
+    for (auto const& one : arguments) argv.push_back(const_cast<char*>(one.c_str()));
+    argv.push_back(nullptr);
+    int const error = posix_spawn(&pid_, argv[0], &files, nullptr, argv.data(), environ);
+    posix_spawn_file_actions_destroy(&files);
+    close(ends[1]);
+    INFO("cannot start " << arguments.front());
+    REQUIRE(error == 0);
+  }
+  process(process&& other) noexcept
+      : pid_(std::exchange(other.pid_, 0)), output_(std::exchange(other.output_, nullptr)) {}
+  process& operator=(process&& other) noexcept {
+    process taken(std::move(other));
+    std::swap(pid_, taken.pid_);
+    std::swap(output_, taken.output_);
+    return *this;
+  }
+  ~process() {
+    kill();
+    if (output_ != nullptr) std::fclose(output_);
+  }
+
+  /// The next line it prints, without its end; empty when it has closed its output.
+  std::string read_line() {
+    std::string line;
+    for (int c = std::fgetc(output_); c != EOF && c != '\n'; c = std::fgetc(output_)) line += static_cast<char>(c);
+    return line;
+  }
+
+  /// SIGKILL, and waits until it is gone.
+  void kill() {
+    if (pid_ == 0) return;
+    ::kill(pid_, SIGKILL);
+    int status = 0;
+    waitpid(std::exchange(pid_, 0), &status, 0);
+  }
+
+ private:
+  pid_t pid_ = 0;
+  std::FILE* output_ = nullptr;
+};
+
+/// A millrace-echo in a process of its own, which may be killed and started again on the same port.
+class echo_process {
+ public:
+  explicit echo_process(std::vector<std::string> flags = {}) : flags_(std::move(flags)) { start(); }
+
+  /// Returns when it listens.
+  void start() {
+    char const* const program = std::getenv("MILLRACE_ECHO");
+    if (program == nullptr) FAIL("MILLRACE_ECHO must name the program");
+    std::vector<std::string> arguments{program, "--port", std::to_string(port_)};
+    arguments.insert(arguments.end(), flags_.begin(), flags_.end());
+    process_ = process(arguments);
+    std::string const line = process_.read_line();
+    INFO("millrace-echo said: " << line);
+    REQUIRE(line.find("listening on 127.0.0.1:") != std::string::npos);
+    port_ = std::stoi(line.substr(line.rfind(':') + 1));
+  }
+  void kill() { process_.kill(); }
+
+  int port() const noexcept { return port_; }
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  std::vector<std::string> flags_;
+  int port_ = 0;
+  process process_;
+};
+
+}  // namespace millrace::test
