@@ -35,6 +35,7 @@ pool_params pool_of(options const& asked, observer& told) {
   params.max_calls_per_slot = asked.rate ? 1'000'000 : std::max(asked.concurrency, 100u);
   params.max_waiting = asked.rate ? 1'000'000 : std::max(asked.concurrency, 10'000u);
   params.balance = asked.balance == balance::round_robin ? "round_robin" : "least_request";
+  params.cork = !asked.no_cork;
   params.observer = &told;
   return params;
 }

@@ -31,6 +31,7 @@ struct flags {
       attempts, balance, json;
   bool allow_failures = false;
   bool quiet = false;
+  bool no_cork = false;
   bool narrate = false;
   bool wait_for_ready = false;
 };
@@ -54,6 +55,7 @@ void declare(CLI::App& app, flags& given) {
   value("--json", given.json, "FILE", "Write the report there as JSON; - is stdout, and the table goes to stderr");
   app.add_flag("--allow-failures", given.allow_failures, "Exit with 0 although calls failed");
   app.add_flag("--quiet", given.quiet, "No progress lines");
+  app.add_flag("--no-cork", given.no_cork, "Do not coalesce what calls of a loop turn write");
   app.add_flag("--narrate", given.narrate, "Say what happens to connections and calls as it happens");
   app.add_flag("--wait-for-ready", given.wait_for_ready, "Do not start before each endpoint has a connection");
 }
@@ -161,6 +163,7 @@ options checked(flags const& given) {
   if (given.json) made.json = checked_json(*given.json);
   made.allow_failures = given.allow_failures;
   made.quiet = given.quiet;
+  made.no_cork = given.no_cork;
   made.narrate = given.narrate;
   made.wait_for_ready = given.wait_for_ready;
   return made;

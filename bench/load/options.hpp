@@ -39,6 +39,7 @@ struct options {
   std::string json;             ///< Where the JSON report goes: a file, `-` for stdout, empty for nowhere.
   bool allow_failures = false;  ///< Exit with 0 although calls failed.
   bool quiet = false;           ///< No progress lines.
+  bool no_cork = false;         ///< Without the write coalescing of the pool.
   bool narrate = false;         ///< Say what happens to slots and calls as it happens.
   bool wait_for_ready = false;  ///< Do not start before each endpoint has a connection.
 };

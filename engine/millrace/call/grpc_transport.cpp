@@ -54,6 +54,7 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
   void start(attempt_request const& request) {
     auto& channel = static_cast<grpc_channel&>(request.channel);
     call_ = make_call(channel, request);
+    channel.before_start();
     loop_.start(back_, op_kind::call, request.method.path(), [&](void*) { start_batch(request); });
   }
 

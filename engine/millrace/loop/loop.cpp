@@ -25,6 +25,7 @@ class loop::entered {
   entered& operator=(entered const&) = delete;
   ~entered() {
     if (!mine_) return;
+    loop_.end_phase();  // a handler may have thrown
     current_ = before_;
     loop_.in_turn_ = false;
     {
@@ -114,8 +115,14 @@ void loop::turn(time_point until) {
   if (!abandoning_) completed_ += timers_.run_due(now_, batch);
   take_injected();
   run_ready();
+  end_phase();
   wait_for_events(until);
+  end_phase();
   in_turn_ = false;
+}
+
+void loop::end_phase() noexcept {
+  while (turn_end_listener* const listener = turn_end_listeners_.try_pop_front()) listener->on_turn_end();
 }
 
 void loop::run_ready() {

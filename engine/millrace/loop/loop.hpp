@@ -48,6 +48,21 @@ class stop_listener : private list_base<stop_listener_tag> {
   friend class intrusive_list;
 };
 
+struct turn_end_tag;
+
+/// Is told once at the end of the phase in which it asked for it: when the handlers of a turn have run, or the events of a turn
+/// were dispatched, and also when one of them threw. For work that is cheaper once than often.
+class turn_end_listener : private list_base<turn_end_tag> {
+ public:
+  virtual ~turn_end_listener() = default;
+  virtual void on_turn_end() noexcept = 0;
+
+ private:
+  friend class loop;
+  template <class T, class Tag>
+  friend class intrusive_list;
+};
+
 /// One thread's event loop: gRPC's completion queue, timers and posted work. It *is* an Asio execution context, so
 /// `co_spawn(loop, …)`, `post(loop, …)` and every completion token work on it.
 ///
@@ -135,6 +150,14 @@ class loop : public boost::asio::execution_context {
 
   void add(stop_listener& listener) noexcept { stop_listeners_.push_back(listener); }
 
+  /// Tells `listener` at the end of this phase, once however often it is asked. Only inside `run`; elsewhere there is no phase,
+  /// and the answer is false.
+  bool at_turn_end(turn_end_listener& listener) noexcept {
+    if (!in_turn_) return false;
+    if (!static_cast<list_base<turn_end_tag>&>(listener).linked()) turn_end_listeners_.push_back(listener);
+    return true;
+  }
+
   /// Any thread. Memory that is recycled; give it back on the loop's thread with the same size.
   void* allocate(std::size_t size) {
     return running_in_this_thread() ? memory_.allocate(size) : block_pool::allocate_elsewhere(size);
@@ -165,6 +188,7 @@ class loop : public boost::asio::execution_context {
   std::size_t drive_turns(time_point until);
   void turn(time_point until);
   void run_ready();
+  void end_phase() noexcept;
   void take_injected() noexcept;
   void wait_for_events(time_point until);
   void come_back(operation& op, completion how);
@@ -191,6 +215,7 @@ class loop : public boost::asio::execution_context {
   std::atomic<bool> interrupted_ = false;
   std::atomic<bool> stopping_ = false;
   intrusive_list<stop_listener, stop_listener_tag> stop_listeners_;
+  intrusive_list<turn_end_listener, turn_end_tag> turn_end_listeners_;
   rng random_;
   time_point now_{};
   bool in_turn_ = false;

@@ -43,6 +43,9 @@ class channel {
 
   void add_user() noexcept { ++users_; }
 
+  /// The calls in flight on it, and one while a slot has it.
+  unsigned users() const noexcept { return users_; }
+
   /// The slot's own reference counts as one user. The last one destroys the channel.
   static void drop_user(channel* one) noexcept {
     if (--one->users_ == 0) delete one;

@@ -7,6 +7,7 @@
 #include <millrace/pool/grpc_access.hpp>
 #include <millrace/pool/method.hpp>
 #include <millrace/pool/pool.hpp>
+#include <millrace/pool/turn_cork.hpp>
 
 #include <grpc/grpc.h>
 #include <grpc/support/time.h>
@@ -95,12 +96,14 @@ class grpc_channel::question {
   tag<&question::on_answer> answer_{*this};
 };
 
-grpc_channel::grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made)
+grpc_channel::grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made,
+                           std::unique_ptr<turn_cork> cork)
     : channel(endpoint),
       loop_(on),
       queue_(completion_queue(on)),
       channel_(std::move(made)),
-      core_(grpc_access::core_of(*channel_)) {}
+      core_(grpc_access::core_of(*channel_)),
+      cork_(std::move(cork)) {}
 
 grpc_channel::~grpc_channel() { forget_explain(); }
 
@@ -124,6 +127,10 @@ void grpc_channel::forget_explain() noexcept {
   if (question_ != nullptr) std::exchange(question_, nullptr)->forget();
 }
 
+void grpc_channel::before_start() noexcept {
+  if (cork_ != nullptr) cork_->before_start(users());
+}
+
 void* grpc_channel::registered(method const& one) {
   if (one.number() == method::no_number) return nullptr;
   if (one.number() >= registered_.size()) registered_.resize(one.number() + 1, nullptr);
@@ -136,7 +143,9 @@ grpc_channel_factory::grpc_channel_factory(loop& on, pool_params const& params)
     : loop_(on),
       credentials_(params.credentials ? params.credentials : grpc::InsecureChannelCredentials()),
       args_(params.channel_args),
-      dial_timeout_(params.slot.dial_timeout) {}
+      dial_timeout_(params.slot.dial_timeout),
+      cork_(params.cork && can_tap_sockets()),
+      cork_rule_(params.cork_rule) {}
 
 channel* grpc_channel_factory::open(std::string const& endpoint) {
   grpc::ChannelArguments args = args_ ? *args_ : grpc::ChannelArguments();
@@ -149,7 +158,13 @@ channel* grpc_channel_factory::open(std::string const& endpoint) {
   args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(dial_timeout_));
   // an idle slot is meant to stay connected
   args.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
-  return new grpc_channel(loop_, endpoint, grpc::CreateCustomChannel(grpc_target(endpoint), credentials_, args));
+  std::unique_ptr<turn_cork> cork;
+  if (cork_) {
+    cork = std::make_unique<turn_cork>(loop_, cork_rule_);
+    cork->tap().install(args);
+  }
+  return new grpc_channel(loop_, endpoint, grpc::CreateCustomChannel(grpc_target(endpoint), credentials_, args),
+                          std::move(cork));
 }
 
 }  // namespace millrace

@@ -16,12 +16,14 @@ namespace millrace {
 
 class loop;
 class method;
+class turn_cork;
 
 /// A slot's grpc::Channel: with a subchannel pool of its own, so that N channels are N TCP connections, and without gRPC's
 /// retries, whose attempts would multiply with the engine's.
 class grpc_channel final : public channel {
  public:
-  grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made);
+  /// `cork` may be null.
+  grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made, std::unique_ptr<turn_cork> cork);
   ~grpc_channel() override;
 
   connectivity state() override;
@@ -34,6 +36,9 @@ class grpc_channel final : public channel {
   ::grpc_channel* core() const noexcept { return core_; }
   grpc::CompletionQueue& queue() const noexcept { return queue_; }
 
+  /// A call is about to be started.
+  void before_start() noexcept;
+
   /// The handle gRPC gives a method once it is registered on a channel; made at first use. Null for a method without a number.
   void* registered(method const& one);
 
@@ -44,6 +49,7 @@ class grpc_channel final : public channel {
   grpc::CompletionQueue& queue_;
   std::shared_ptr<grpc::Channel> channel_;
   ::grpc_channel* core_;
+  std::unique_ptr<turn_cork> cork_;
   std::vector<void*> registered_;
   question* question_ = nullptr;
 };
@@ -60,6 +66,8 @@ class grpc_channel_factory final : public channel_factory {
   std::shared_ptr<grpc::ChannelCredentials> credentials_;
   std::shared_ptr<grpc::ChannelArguments const> args_;
   duration dial_timeout_;
+  bool cork_;
+  cork_params cork_rule_;
 };
 
 }  // namespace millrace

@@ -89,6 +89,7 @@ pool_params validated(pool_params params) {
   }
   if (params.max_slots > 100'000) refuse("max_slots", std::to_string(params.max_slots), "it must be at most 100000");
   if (params.max_calls_per_slot == 0) refuse("max_calls_per_slot", "0", "it must be 1 or more");
+  if (params.cork_rule.flush_every == 0) refuse("cork_rule.flush_every", "0", "it must be 1 or more");
   check_durations(params.slot);
   validate(params.budget, "pool_params.budget");
   if (!params.make_picker) static_cast<void>(balance::make_picker(params.balance, 0));

@@ -20,6 +20,14 @@ namespace millrace {
 
 class observer;
 
+/// When write coalescing holds back what gRPC writes (turn_cork).
+struct cork_params {
+  /// Calls in flight on the connection below which corking only delays: client and server would fall into lock-step.
+  std::uint32_t min_in_flight = 16;
+  /// Calls after which what is held back is let go, so that the server is not left idle; 1 or more.
+  std::uint32_t flush_every = 32;
+};
+
 /// What a pool is made of. Validated once, by the pool's constructor: std::invalid_argument names the field, its value and
 /// what is allowed.
 struct pool_params {
@@ -52,6 +60,10 @@ struct pool_params {
 
   /// What retries may add to the load, over all calls of the pool.
   retry::budget_params budget{};
+
+  /// Coalesce what the calls of a loop turn write, where the socket can be reached; and when.
+  bool cork = true;
+  cork_params cork_rule{};
 
   /// Null: plain text. Shared by all channels of the pool.
   std::shared_ptr<grpc::ChannelCredentials> credentials{};

@@ -69,7 +69,7 @@ TEST_CASE("options: endpoints and a method are enough, the rest has defaults", "
   CHECK(made.attempts == 3);
   CHECK(made.balance == load::balance::round_robin);
   CHECK(made.json.empty());
-  CHECK_FALSE((made.allow_failures || made.quiet || made.narrate || made.wait_for_ready));
+  CHECK_FALSE((made.no_cork || made.allow_failures || made.quiet || made.narrate || made.wait_for_ready));
 }
 
 TEST_CASE("options: each flag sets what it names", "[load]") {
@@ -81,7 +81,7 @@ TEST_CASE("options: each flag sets what it names", "[load]") {
                           "--attempts",       "5",
                           "--balance",        "least_request",
                           "--json",           "-",
-                          "--allow-failures", "--quiet",
+                          "--allow-failures", "--quiet", "--no-cork",
                           "--narrate",        "--wait-for-ready"});
   CHECK(made.payload.empty());
   CHECK(made.connections == 12);
@@ -92,7 +92,7 @@ TEST_CASE("options: each flag sets what it names", "[load]") {
   CHECK(made.attempts == 5);
   CHECK(made.balance == load::balance::least_request);
   CHECK(made.json == "-");
-  CHECK((made.allow_failures && made.quiet && made.narrate && made.wait_for_ready));
+  CHECK((made.no_cork && made.allow_failures && made.quiet && made.narrate && made.wait_for_ready));
   CHECK(good({"--concurrency=8"}).concurrency == 8);
 }
 
@@ -197,7 +197,7 @@ TEST_CASE("options: --help is the text and status 0, and names every flag", "[lo
   CHECK(status == 0);
   for (auto const* const flag : {"--endpoints", "--method", "--payload-bytes", "--payload-file", "--connections",
                                  "--concurrency", "--rate", "--duration", "--calls", "--timeout", "--attempts",
-                                 "--balance", "--json", "--allow-failures", "--quiet", "--wait-for-ready"}) {
+                                 "--balance", "--json", "--allow-failures", "--quiet", "--no-cork", "--wait-for-ready"}) {
     INFO(flag);
     CHECK(text.find(flag) != std::string::npos);
   }
