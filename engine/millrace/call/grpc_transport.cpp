@@ -20,6 +20,7 @@
 #include <array>
 #include <charconv>
 #include <new>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -53,12 +54,16 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
 
   void start(attempt_request const& request) {
     auto& channel = static_cast<grpc_channel&>(request.channel);
+    limits_ = channel.limits();
+    if (exceeds(request.payload.size(), limits_.request)) return refuse(request.payload.size());
     call_ = make_call(channel, request);
     channel.before_start();
     loop_.start(back_, op_kind::call, request.method.path(), [&](void*) { start_batch(request); });
   }
 
-  void cancel() noexcept override { grpc_call_cancel(call_, nullptr); }
+  void cancel() noexcept override {
+    if (call_ != nullptr) grpc_call_cancel(call_, nullptr);
+  }
 
   void release() noexcept override {
     loop& on = loop_;
@@ -160,7 +165,25 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     if (result.code == status_code::ok && response.empty())
       result = {status_code::internal, "No message returned for unary request", {}};
     if (!result.ok()) explain_failure();
+    if (exceeds(response.size(), limits_.response)) {
+      result = {status_code::resource_exhausted, larger_than_max("Received", response.size(), limits_.response), {}};
+      response = {};
+    }
     done_(how);
+  }
+
+  static bool exceeds(std::size_t size, std::size_t limit) noexcept { return limit != 0 && size > limit; }
+
+  // as gRPC's message size filter words it
+  static std::string larger_than_max(char const* what, std::size_t size, std::size_t limit) {
+    return std::string(what) + " message larger than max (" + std::to_string(size) + " vs. " + std::to_string(limit) +
+           ")";
+  }
+
+  void refuse(std::size_t size) {
+    code_ = GRPC_STATUS_RESOURCE_EXHAUSTED;
+    result.message = larger_than_max("Sent", size, limits_.request);
+    loop_.schedule(back_);
   }
 
   void explain_failure() {
@@ -171,7 +194,7 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     // itself even to a Trailers-Only answer, and content-type, which every Response-Headers has
     // (docs/design/0004-what-never-left.md; test/live/call_test.cpp)
     committed = initial_.capacity > 1;
-    never_left = !committed && !reached_a_connection();
+    never_left = call_ != nullptr && !committed && !reached_a_connection();
   }
 
   // the call's peer is its connection's address once it has been given to one, and the channel's target before
@@ -190,6 +213,7 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
   bound<void(completion)> done_;
   ::grpc_call* call_ = nullptr;
   ::grpc_channel* core_channel_ = nullptr;
+  message_limits limits_;
   grpc_metadata_array initial_{};
   grpc_metadata_array trailing_{};
   grpc_byte_buffer sending_{};

@@ -5,6 +5,7 @@
 #include <millrace/base/connectivity.hpp>
 #include <millrace/time/clock.hpp>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,13 @@
 namespace millrace {
 
 class tracked_operation;
+
+/// What write coalescing did on a connection.
+struct coalescing_stats {
+  std::uint64_t corks = 0;  ///< Times writes were held back.
+  duration longest{};       ///< The longest they were.
+  bool corked = false;      ///< They are now.
+};
 
 /// One connection to one endpoint: a grpc::Channel (grpc_channel) or a simulated one. Cold: nothing here is on a call's path.
 ///
@@ -40,6 +48,8 @@ class channel {
 
   /// Nobody is called back for `explain` any more.
   virtual void forget_explain() noexcept = 0;
+
+  virtual coalescing_stats coalescing() const { return {}; }
 
   void add_user() noexcept { ++users_; }
 

@@ -97,13 +97,14 @@ class grpc_channel::question {
 };
 
 grpc_channel::grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made,
-                           std::unique_ptr<turn_cork> cork)
+                           std::unique_ptr<turn_cork> cork, message_limits limits)
     : channel(endpoint),
       loop_(on),
       queue_(completion_queue(on)),
       channel_(std::move(made)),
       core_(grpc_access::core_of(*channel_)),
-      cork_(std::move(cork)) {}
+      cork_(std::move(cork)),
+      limits_(limits) {}
 
 grpc_channel::~grpc_channel() { forget_explain(); }
 
@@ -131,6 +132,11 @@ void grpc_channel::before_start() noexcept {
   if (cork_ != nullptr) cork_->before_start(users());
 }
 
+coalescing_stats grpc_channel::coalescing() const {
+  if (cork_ == nullptr) return {};
+  return {.corks = cork_->corks(), .longest = cork_->longest(), .corked = cork_->corked()};
+}
+
 void* grpc_channel::registered(method const& one) {
   if (one.number() == method::no_number) return nullptr;
   if (one.number() >= registered_.size()) registered_.resize(one.number() + 1, nullptr);
@@ -145,12 +151,18 @@ grpc_channel_factory::grpc_channel_factory(loop& on, pool_params const& params)
       args_(params.channel_args),
       dial_timeout_(params.slot.dial_timeout),
       cork_(params.cork && can_tap_sockets()),
-      cork_rule_(params.cork_rule) {}
+      cork_rule_(params.cork_rule),
+      limits_{.request = params.max_request_bytes, .response = params.max_response_bytes},
+      minimal_stack_(params.minimal_stack) {}
 
 channel* grpc_channel_factory::open(std::string const& endpoint) {
   grpc::ChannelArguments args = args_ ? *args_ : grpc::ChannelArguments();
   args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // the engine enforces deadlines and sizes of its calls either way; the larger limit is the filter's, where there is one
+  if (minimal_stack_) args.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
+  args.SetMaxReceiveMessageSize(-1);
+  args.SetMaxSendMessageSize(-1);
   // the slot paces its dials; gRPC must not dial by itself in between
   int const hour = milliseconds(std::chrono::hours(1));
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, hour);
@@ -164,7 +176,7 @@ channel* grpc_channel_factory::open(std::string const& endpoint) {
     cork->tap().install(args);
   }
   return new grpc_channel(loop_, endpoint, grpc::CreateCustomChannel(grpc_target(endpoint), credentials_, args),
-                          std::move(cork));
+                          std::move(cork), limits_);
 }
 
 }  // namespace millrace

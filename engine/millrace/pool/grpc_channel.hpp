@@ -18,12 +18,19 @@ class loop;
 class method;
 class turn_cork;
 
+/// Bytes a message may have; 0 is no limit.
+struct message_limits {
+  std::size_t request = 0;
+  std::size_t response = 0;
+};
+
 /// A slot's grpc::Channel: with a subchannel pool of its own, so that N channels are N TCP connections, and without gRPC's
 /// retries, whose attempts would multiply with the engine's.
 class grpc_channel final : public channel {
  public:
   /// `cork` may be null.
-  grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made, std::unique_ptr<turn_cork> cork);
+  grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made,
+               std::unique_ptr<turn_cork> cork, message_limits limits);
   ~grpc_channel() override;
 
   connectivity state() override;
@@ -31,6 +38,7 @@ class grpc_channel final : public channel {
   void watch(tracked_operation& op, std::string_view owner, connectivity last, time_point until) override;
   void explain(bound<void(std::string_view)> say) override;
   void forget_explain() noexcept override;
+  coalescing_stats coalescing() const override;
 
   std::shared_ptr<grpc::Channel> const& get() const noexcept { return channel_; }
   ::grpc_channel* core() const noexcept { return core_; }
@@ -38,6 +46,8 @@ class grpc_channel final : public channel {
 
   /// A call is about to be started.
   void before_start() noexcept;
+
+  message_limits const& limits() const noexcept { return limits_; }
 
   /// The handle gRPC gives a method once it is registered on a channel; made at first use. Null for a method without a number.
   void* registered(method const& one);
@@ -50,6 +60,7 @@ class grpc_channel final : public channel {
   std::shared_ptr<grpc::Channel> channel_;
   ::grpc_channel* core_;
   std::unique_ptr<turn_cork> cork_;
+  message_limits const limits_;
   std::vector<void*> registered_;
   question* question_ = nullptr;
 };
@@ -68,6 +79,8 @@ class grpc_channel_factory final : public channel_factory {
   duration dial_timeout_;
   bool cork_;
   cork_params cork_rule_;
+  message_limits limits_;
+  bool minimal_stack_;
 };
 
 }  // namespace millrace

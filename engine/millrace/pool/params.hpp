@@ -61,6 +61,16 @@ struct pool_params {
   /// What retries may add to the load, over all calls of the pool.
   retry::budget_params budget{};
 
+  /// Bytes of a message at most, serialised; a larger one ends its call with RESOURCE_EXHAUSTED, as in gRPC, whose defaults
+  /// these are. 0: no limit.
+  std::size_t max_response_bytes = 4 * 1024 * 1024;
+  std::size_t max_request_bytes = 0;
+
+  /// Channels without gRPC's filters for deadlines, message sizes and compression (`grpc.minimal_stack`), whose work on its own
+  /// calls the engine does itself: a sixth fewer instructions a call. Set false if you make calls of your own on leased
+  /// channels: nobody would enforce their deadlines on this side.
+  bool minimal_stack = true;
+
   /// Coalesce what the calls of a loop turn write, where the socket can be reached; and when.
   bool cork = true;
   cork_params cork_rule{};

@@ -409,7 +409,8 @@ pool_snapshot pool::snapshot() {
                          .in_state = loop_.now() - one->since(),
                          .in_flight = one->in_flight(),
                          .connections = one->connections(),
-                         .last_failure = one->last_failure()});
+                         .last_failure = one->last_failure(),
+                         .coalescing = one->coalescing()});
   }
   return now;
 }

@@ -53,6 +53,7 @@ class slot : public list_base<dial_queue_tag> {
   std::string const& last_failure() const noexcept { return last_failure_; }
   time_point since() const noexcept { return since_; }
   std::uint32_t connections() const noexcept { return connections_; }
+  coalescing_stats coalescing() const { return channel_ != nullptr ? channel_->coalescing() : coalescing_stats{}; }
 
   void open() { step(slot_event::open{}); }
   void grant_dial() { step(slot_event::dial_granted{}); }

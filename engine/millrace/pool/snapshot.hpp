@@ -2,6 +2,7 @@
 #pragma once
 
 #include <millrace/base/connectivity.hpp>
+#include <millrace/pool/channel.hpp>
 #include <millrace/time/clock.hpp>
 
 #include <cstdint>
@@ -16,8 +17,9 @@ struct slot_snapshot {
   slot_state state;
   duration in_state;
   std::uint32_t in_flight;
-  std::uint32_t connections;  ///< Times it became ready.
-  std::string last_failure;   ///< Why a dial failed last; empty when none has.
+  std::uint32_t connections;    ///< Times it became ready.
+  std::string last_failure;     ///< Why a dial failed last; empty when none has.
+  coalescing_stats coalescing;  ///< Of its present channel.
 };
 
 /// A pool at one moment.

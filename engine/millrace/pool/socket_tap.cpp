@@ -37,7 +37,8 @@ void grpc_socket_mutator_init(grpc_socket_mutator* mutator, grpc_socket_mutator_
 namespace millrace {
 namespace {
 
-constexpr bool layout_known = GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR >= 38 && GRPC_CPP_VERSION_MINOR <= 51;
+constexpr bool layout_known =
+    GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR >= 38 && GRPC_CPP_VERSION_MINOR <= 51;
 
 bool is_tcp(int descriptor) noexcept {
   int domain = 0;
