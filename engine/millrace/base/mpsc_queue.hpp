@@ -9,12 +9,13 @@ namespace millrace {
 template <class T>
 class mpsc_queue {
  public:
-  /// Any thread. True when the queue was empty: the consumer may be asleep and wants waking.
+  /// Any thread. True when the queue was empty. Sequentially consistent, and so is `empty`: a consumer that announces its sleep
+  /// and then finds the queue empty is seen asleep by whoever pushes next.
   bool push(T& element) noexcept {
     T* head = head_.load(std::memory_order_relaxed);
     do {
       element.next = head;
-    } while (!head_.compare_exchange_weak(head, &element, std::memory_order_release, std::memory_order_relaxed));
+    } while (!head_.compare_exchange_weak(head, &element, std::memory_order_seq_cst, std::memory_order_relaxed));
     return head == nullptr;
   }
 
@@ -32,7 +33,7 @@ class mpsc_queue {
     return oldest;
   }
 
-  bool empty() const noexcept { return head_.load(std::memory_order_acquire) == nullptr; }
+  bool empty() const noexcept { return head_.load() == nullptr; }
 
  private:
   std::atomic<T*> head_ = nullptr;

@@ -99,7 +99,7 @@ std::size_t loop::drive(time_point until) {
 std::size_t loop::drive_turns(time_point until) {
   for (;;) {
     if (stopping()) {
-      finish_stop(stop_deadline_);
+      finish_stop(stop_deadline());
       break;
     }
     if (interrupted_.exchange(false, std::memory_order_acq_rel)) break;
@@ -149,16 +149,20 @@ void loop::take_injected() noexcept {
 }
 
 void loop::wait_for_events(time_point until) {
-  bool const done = stopping() ? ledger_.empty() : out_of_work();
-  bool const busy = done || !quiet() || interrupted_.load(std::memory_order_relaxed);
-  time_point sleep_until = busy ? port::poll : std::min(until, timers_.next_due());
+  time_point sleep_until = may_sleep() ? std::min(until, timers_.next_due()) : port::poll;
   if (sleep_until != port::poll) {
-    // announce the sleep before the last look at the queue: whoever pushes after the look sees the announcement and wakes us
-    sleeping_.store(true, std::memory_order_seq_cst);
-    if (!injected_.empty() || interrupted_.load(std::memory_order_seq_cst)) sleep_until = port::poll;
+    // announce the sleep, then look again: who changes something after the look sees the announcement and wakes us. Both
+    // sides are sequentially consistent
+    sleeping_.store(true);
+    if (!may_sleep()) sleep_until = port::poll;
   }
   port_->wait(sleep_until, batch, port::sink::to<&loop::come_back>(*this));
   sleeping_.store(false, std::memory_order_relaxed);
+}
+
+bool loop::may_sleep() const noexcept {
+  bool const done = stopping() ? ledger_.empty() : out_of_work();
+  return !done && quiet() && !interrupted_.load();
 }
 
 void loop::come_back(operation& op, completion how) {
@@ -176,9 +180,7 @@ void loop::schedule(operation& op) noexcept { ready_.push(op); }
 
 void loop::inject(operation& op) noexcept {
   injected_.push(op);
-  // pairs with the announcement in wait_for_events
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (sleeping_.load(std::memory_order_seq_cst)) port_->wake();
+  if (sleeping_.load()) port_->wake();
 }
 
 void loop::refuse(tracked_operation& op) noexcept {
@@ -187,22 +189,19 @@ void loop::refuse(tracked_operation& op) noexcept {
 }
 
 void loop::work_finished() noexcept {
-  if (work_.fetch_sub(1, std::memory_order_acq_rel) != 1 || running_in_this_thread()) return;
+  if (work_.fetch_sub(1) != 1 || running_in_this_thread()) return;
   // the last work ended on another thread: the loop may be asleep with nothing left to wait for
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (sleeping_.load(std::memory_order_seq_cst)) port_->wake();
+  if (sleeping_.load()) port_->wake();
 }
 
 void loop::interrupt() noexcept {
-  interrupted_.store(true, std::memory_order_seq_cst);
-  if (!running_in_this_thread() && sleeping_.load(std::memory_order_seq_cst)) port_->wake();
+  interrupted_.store(true);
+  if (!running_in_this_thread() && sleeping_.load()) port_->wake();
 }
 
 bool loop::quiet() const noexcept { return ready_.empty() && refused_.empty() && injected_.empty(); }
 
-bool loop::out_of_work() const noexcept {
-  return work_.load(std::memory_order_acquire) == 0 && ledger_.foreground() == 0 && quiet();
-}
+bool loop::out_of_work() const noexcept { return work_.load() == 0 && ledger_.foreground() == 0 && quiet(); }
 
 // ---- stopping
 
@@ -231,6 +230,11 @@ void loop::close_gate(time_point deadline) noexcept {
   std::lock_guard const lock(owner_mutex_);
   stop_deadline_ = std::min(stop_deadline_, deadline);
   stopping_.store(true, std::memory_order_release);
+}
+
+time_point loop::stop_deadline() {
+  std::lock_guard const lock(owner_mutex_);
+  return stop_deadline_;
 }
 
 void loop::finish_stop(time_point deadline) {

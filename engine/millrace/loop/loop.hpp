@@ -110,7 +110,7 @@ class loop : public boost::asio::execution_context {
   stop_report stop(duration grace = std::chrono::seconds(10));
 
   /// Any thread. True once `stop` has begun.
-  bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
+  bool stopping() const noexcept { return stopping_.load(); }
 
   /// The time, read once a turn; outside of `run` it is read anew.
   time_point now() noexcept { return in_turn_ ? now_ : now_ = port_->now(); }
@@ -194,10 +194,11 @@ class loop : public boost::asio::execution_context {
   void come_back(operation& op, completion how);
   void refuse(tracked_operation& op) noexcept;
   bool out_of_work() const noexcept;
+  bool may_sleep() const noexcept;
   bool quiet() const noexcept;
   void close_gate(time_point deadline) noexcept;
+  time_point stop_deadline();
   void tell_stop_listeners() noexcept;
-  void on_stop_injected(completion);
   void finish_stop(time_point deadline);
   stop_report report();
 
