@@ -56,7 +56,8 @@ double microseconds(duration value) noexcept { return std::chrono::duration<doub
 
 driver::driver(options const& asked)
     : asked_(asked),
-      narrator_(asked.narrate),
+      people_(asked.json == "-" ? stderr : stdout),
+      narrator_(asked.narrate ? people_ : nullptr),
       observers_(),
       pool_(loop_, pool_of(asked, observers_)),
       client_(pool_, client_of(asked)),
@@ -192,10 +193,10 @@ void driver::on_second() {
     if (error) return;
     std::uint64_t const calls = latencies_.count();
     if (!asked_.quiet) {
-      fmt::print("{:5.0f} s  {:8} calls/s  {:6} in flight  {} of {} connections ready  {} failed\n",
+      fmt::print(people_, "{:5.0f} s  {:8} calls/s  {:6} in flight  {} of {} connections ready  {} failed\n",
                  std::chrono::duration<double>(loop_.now() - begin_).count(), calls - told_, in_flight_, pool_.ready(),
                  asked_.connections, calls - finished_[0]);
-      std::fflush(stdout);
+      std::fflush(people_);
     }
     told_ = calls;
     narrator_.sum_up_retries(loop_.now());

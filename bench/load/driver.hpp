@@ -16,6 +16,7 @@
 #include <array>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <string>
 
 namespace millrace::load {
@@ -49,6 +50,7 @@ class driver {
   report figures();
 
   options const& asked_;
+  std::FILE* const people_;  // with --json - the report alone is on stdout
   millrace::loop loop_;
   narrator narrator_;
   counters counters_;

@@ -5,19 +5,17 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
-
 namespace millrace::load {
 
 void narrator::say(time_point now, std::string_view what) const {
-  if (!aloud_) return;
-  std::fputs(narration(now - start_, what).c_str(), stdout);
-  std::fflush(stdout);
+  if (to_ == nullptr) return;
+  std::fputs(narration(now - start_, what).c_str(), to_);
+  std::fflush(to_);
 }
 
 void narrator::on(events::slot_changed const& event) noexcept {
   measure(event);
-  if (aloud_) tell(event);
+  if (to_ != nullptr) tell(event);
 }
 
 void narrator::measure(events::slot_changed const& event) {

@@ -4,6 +4,7 @@
 #include <millrace/metrics/observer.hpp>
 
 #include <cstdint>
+#include <cstdio>
 #include <map>
 #include <string>
 #include <string_view>
@@ -14,7 +15,8 @@ namespace millrace::load {
 /// Watches a run: measures how long connections take to come back and, if asked to, tells what happens to them as it happens.
 class narrator final : public observer {
  public:
-  explicit narrator(bool aloud) : aloud_(aloud) {}
+  /// Tells `to`; null: only measures.
+  explicit narrator(std::FILE* to) : to_(to) {}
 
   /// From here the narration counts its seconds.
   void begin(time_point now) noexcept { start_ = now; }
@@ -38,7 +40,7 @@ class narrator final : public observer {
   void measure(events::slot_changed const& event);
   void tell(events::slot_changed const& event) const;
 
-  bool const aloud_;
+  std::FILE* const to_;
   time_point start_{};
   std::map<std::uint32_t, time_point> lost_;  // by slot
   std::vector<duration> reconnects_;

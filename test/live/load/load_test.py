@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""millrace-load as its user has it: real processes, flags, exit status, report."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+ECHO = os.environ["MILLRACE_ECHO"]
+LOAD = os.environ["MILLRACE_LOAD"]
+
+
+class Echo:
+    def __init__(self, *flags, port=0):
+        self.process = subprocess.Popen([ECHO, "--port", str(port), *flags], stdout=subprocess.PIPE, text=True)
+        self.address = self.process.stdout.readline().split()[-1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def command(endpoints, *flags):
+    return [LOAD, "--endpoints", ",".join(endpoints), "--method", "/demo.Echo/Say", "--json", "-", *flags]
+
+
+def load(endpoints, *flags, timeout=30):
+    done = subprocess.run(command(endpoints, *flags), capture_output=True, text=True, timeout=timeout)
+    return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+def dead_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class LoadTool(unittest.TestCase):
+    def test_closed_loop_makes_exactly_the_calls_it_was_asked_for(self):
+        with Echo() as a, Echo() as b:
+            status, report, table = load([a.address, b.address], "--calls", "5000", "--concurrency", "256")
+        self.assertEqual(status, 0, table)
+        self.assertEqual((report["calls"], report["ok"], report["failed"]), (5000, 5000, 0))
+        self.assertEqual(sum(each["calls"] for each in report["endpoints"]), report["attempts"])
+        self.assertEqual([each["address"] for each in report["endpoints"]], [a.address, b.address])
+        for each in report["endpoints"]:
+            self.assertAlmostEqual(each["calls"] / 5000, 0.5, delta=0.05)
+            self.assertEqual((each["connections_opened"], each["connections_lost"]), (1, 0))
+        latency = report["latency_us"]
+        self.assertLessEqual(latency["p50"], latency["p99"])
+        self.assertLessEqual(latency["p99"], latency["max"] * 1.02)
+        self.assertIn("5000", table)
+
+    def test_open_loop_keeps_its_rate(self):
+        with Echo() as a:
+            status, report, _ = load([a.address], "--rate", "500", "--duration", "2s")
+        self.assertEqual(status, 0)
+        self.assertEqual(report["calls"], 1000)
+
+    def test_open_loop_latency_counts_from_when_a_call_was_due(self):
+        # the server stops for a while: calls that fell due meanwhile have waited, whenever they were sent
+        with Echo() as a:
+            run = subprocess.Popen(command([a.address], "--rate", "200", "--duration", "2s", "--timeout", "5s"),
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            run_until(lambda: established(a.address), "the tool's connection")
+            a.process.send_signal(signal.SIGSTOP)
+            time.sleep(0.5)  # the stall itself, not a wait for something
+            a.process.send_signal(signal.SIGCONT)
+            report = json.loads(run.communicate(timeout=30)[0])
+        self.assertEqual(report["failed"], 0)
+        self.assertGreater(report["latency_us"]["p90"], 100_000)
+
+    def test_failed_calls_are_counted_by_status_and_decide_the_exit_status(self):
+        with Echo("--status", "NOT_FOUND") as a:
+            status, report, _ = load([a.address], "--calls", "100")
+            self.assertEqual(status, 1)
+            self.assertEqual(report["by_status"], {"NOT_FOUND": 100})
+            self.assertEqual(report["retries"], 0)
+            status, _, _ = load([a.address], "--calls", "100", "--allow-failures")
+            self.assertEqual(status, 0)
+
+    def test_retries_hide_a_flaky_backend(self):
+        with Echo("--fail-rate", "0.1") as a, Echo() as b:
+            status, report, _ = load([a.address, b.address], "--calls", "5000", "--attempts", "5")
+        self.assertEqual(status, 0)
+        self.assertGreater(report["retries"], 100)
+        self.assertEqual(report["attempts"], report["calls"] + report["retries"])
+
+    def test_one_attempt_means_no_retry(self):
+        with Echo("--fail-rate", "0.1") as a:
+            status, report, _ = load([a.address], "--calls", "1000", "--attempts", "1")
+        self.assertEqual(status, 1)
+        self.assertEqual(report["retries"], 0)
+        self.assertEqual(list(report["by_status"]), ["UNAVAILABLE"])
+
+    def test_a_dead_port_is_named_with_the_reason_and_ends_in_time(self):
+        port = dead_port()
+        started = time.monotonic()
+        status, report, errors = load([f"127.0.0.1:{port}"], "--duration", "60s")
+        self.assertEqual(status, 1)
+        self.assertEqual(report["calls"], 0)
+        self.assertIn(f"127.0.0.1:{port} is not ready: ", errors)
+        self.assertIn("refused", errors)
+        self.assertLess(time.monotonic() - started, 15)
+
+    def test_a_dead_endpoint_among_live_ones_fails_no_call(self):
+        with Echo() as a:
+            status, report, errors = load([a.address, f"127.0.0.1:{dead_port()}"], "--calls", "1000", "--timeout", "1s")
+        self.assertEqual(status, 0)
+        self.assertEqual(report["ok"], 1000)
+        self.assertIn("is not ready", errors)
+
+    def test_an_interrupt_drains_and_reports(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with Echo("--delay", "20ms") as a:
+                run = subprocess.Popen(command([a.address], "--duration", "60s"), stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)
+                run_until(lambda: established(a.address), "the tool's connection")
+                run.send_signal(number)
+                out, table = run.communicate(timeout=20)
+            self.assertEqual(run.returncode, 0, table)
+            self.assertEqual(json.loads(out)["failed"], 0)
+
+    def test_four_connections_are_four_sockets(self):
+        with Echo("--delay", "5ms") as a:
+            run = subprocess.Popen(command([a.address], "--connections", "4", "--duration", "60s"),
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            run_until(lambda: established(a.address) == 4, "four connections")
+            run.send_signal(signal.SIGINT)
+            report = json.loads(run.communicate(timeout=20)[0])
+        self.assertEqual(report["endpoints"][0]["connections_opened"], 4)
+
+
+def established(address):
+    """TCP connections to address, from the kernel's table, seen from the client's end."""
+    port = int(address.rsplit(":", 1)[1])
+    rows = []
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):  # gRPC's sockets are dual-stack
+        with open(name) as table:
+            rows += [line.split() for line in table.readlines()[1:]]
+    return sum(1 for row in rows if int(row[2].split(":")[1], 16) == port and row[3] == "01")
+
+
+def run_until(condition, what, seconds=10):
+    give_up = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > give_up:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    suite = unittest.main(exit=False, verbosity=2).result
+    bad = len(suite.failures) + len(suite.errors)
+    print(f"{suite.testsRun - bad} passed, {bad} failed")
+    sys.exit(bad > 0)
