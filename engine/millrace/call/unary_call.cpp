@@ -164,21 +164,48 @@ void unary_call::do_it(call_action::abandon_hold action) {
 
 void unary_call::do_it(call_action::queue) {
   pool* const from = client_->pool();
-  if (from == nullptr) return on_served(errc::pool_closed);
+  if (from == nullptr) return refused(errc::pool_closed);
   waiter_.wait_for_ready = wait_for_ready_;
   if (last_slot_ != balance::nobody) waiter_.avoid_slot = last_slot_;
   error_code error;
   switch (from->acquire(waiter_, error)) {
     case pool::acquired::now: return step(call_event::admitted{});
     case pool::acquired::later: return;
-    case pool::acquired::never: return on_served(error);
+    case pool::acquired::never: return refused(error);
   }
 }
 
-void unary_call::on_served(error_code error) {
+void unary_call::refused(error_code error) {
   refusal_ = error;
-  if (!error) return step(call_event::admitted{});
   step(call_event::refused{.may_retry = error == make_error_code(errc::no_endpoint_ready)});
+}
+
+// a refusal may come from the pool's destructor, where nothing of the user's may run, interceptors included
+void unary_call::on_served(error_code error) {
+  if (!error) return step(call_event::admitted{});
+  refusal_ = error;
+  refused_ = true;
+  interrupt_soon();
+}
+
+void unary_call::revoke() noexcept {
+  revoked_ = true;
+  interrupt_soon();
+}
+
+void unary_call::interrupt_soon() noexcept {
+  if (!std::exchange(interrupt_queued_, true)) loop_.schedule(interrupt_);
+}
+
+void unary_call::on_interrupted(completion how) {
+  interrupt_queued_ = false;
+  if (how == completion::abandoned) {
+    // an attempt or a completion that is still out frees the call
+    if (machine_.state() != call_state::attempting && !machine_.ended()) hand_over(how);
+    return;
+  }
+  if (std::exchange(refused_, false)) refused(refusal_);
+  if (std::exchange(revoked_, false)) step(call_event::revoke{});
 }
 
 void unary_call::do_it(call_action::leave_queue) {

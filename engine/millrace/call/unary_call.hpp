@@ -34,8 +34,8 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   /// The loop's thread. Cancels as deep as `type` allows; see call_machine.
   void cancel(boost::asio::cancellation_type type) noexcept;
 
-  /// The pool or the loop ends.
-  void revoke() { step(call_event::revoke{}); }
+  /// The pool or the loop ends: the call is to end too, in the loop's next turn.
+  void revoke() noexcept;
 
  protected:
   ~unary_call();
@@ -71,7 +71,10 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   void do_it(call_action::complete);
 
   void on_begin(completion how);
+  void refused(error_code error);
   void on_served(error_code error);
+  void interrupt_soon() noexcept;
+  void on_interrupted(completion how);
   void on_attempt(completion how);
   void on_backoff();
   void on_deadline();
@@ -95,6 +98,9 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   metadata headers_;
   bool legal_metadata_ = true;
   bool delivered_ = false;
+  bool refused_ = false;  // by the pool, and not yet told to the machine
+  bool revoked_ = false;  // likewise
+  bool interrupt_queued_ = false;
   bool wait_for_ready_;
   call_info* const info_;
   time_point const started_;
@@ -117,6 +123,7 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   timer backoff_timer_{bound<void()>::to<&unary_call::on_backoff>(*this)};
   task<&unary_call::on_begin> begin_{*this};
   task<&unary_call::on_resumed> resume_{*this};
+  task<&unary_call::on_interrupted> interrupt_{*this};
   task<&unary_call::on_complete> complete_{*this};
 };
 
