@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace millrace::peers {
+
+/// Where a run takes place, for those who read its figures.
+struct machine {
+  std::string commit;  ///< From MILLRACE_COMMIT, which ./dev sets.
+  std::string cpu;
+  unsigned cores = 0;
+  std::string kernel;
+  std::string grpc;
+  std::string compiler;
+  std::string date;
+  double load_before = 0;  ///< Of the minute before the run: what else was going on.
+  std::optional<int> client_core;
+  std::optional<int> server_core;
+
+  static machine here();
+};
+
+}  // namespace millrace::peers

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report.hpp"
+
+#include "client.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+namespace millrace::peers {
+namespace {
+
+double median(std::vector<double> values) {
+  auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  if (values.size() % 2 == 1) return *middle;
+  return (*middle + *std::max_element(values.begin(), middle)) / 2;
+}
+
+template <class Field>
+std::vector<double> all(row const& of, Field field) {
+  std::vector<double> values;
+  for (figures const& one : of.runs) values.push_back(one.*field);
+  return values;
+}
+
+summary summarise(row const& of) {
+  auto const cpu = all(of, &figures::cpu_us);
+  return {.client = of.client,
+          .where = of.where,
+          .cpu_us = median(cpu),
+          .cpu_min_us = *std::min_element(cpu.begin(), cpu.end()),
+          .cpu_max_us = *std::max_element(cpu.begin(), cpu.end()),
+          .cpu_ratio = {},
+          .rps = median(all(of, &figures::rps)),
+          .p50_us = median(all(of, &figures::p50_us)),
+          .p99_us = median(all(of, &figures::p99_us)),
+          .allocations = median(all(of, &figures::allocations)),
+          .instructions = of.instructions};
+}
+
+void add_ratios(std::vector<summary>& rows) {
+  for (summary& one : rows) {
+    auto const base = std::find_if(rows.begin(), rows.end(), [&](summary const& other) {
+      return other.where == one.where && other.client == all_clients().front().name;
+    });
+    if (base != rows.end() && base->cpu_us > 0) one.cpu_ratio = one.cpu_us / base->cpu_us;
+  }
+}
+
+std::string ratio(summary const& of) { return of.cpu_ratio ? fmt::format("{:.2f}", *of.cpu_ratio) : "-"; }
+
+std::string thousands(std::optional<double> instructions) {
+  return instructions ? fmt::format("{:.1f} k", *instructions / 1000) : "";
+}
+
+std::string server_text(std::string const& name) {
+  return name == "echo" ? "echo (asynchronous C++ server)" : "canned (bare HTTP/2 responder)";
+}
+
+std::string how_measured(report const& all) {
+  return fmt::format(
+      "{} rounds, {:.0f} ms measured of each client in each, medians; range: least and most CPU of a round.",
+      all.rounds, all.window_ms);
+}
+
+// the columns of the page's overview: in flight; its lines: client
+void append_overview(std::string& page, report const& all, std::string const& server, std::uint32_t payload) {
+  std::set<unsigned> columns;
+  std::vector<std::string> clients;
+  for (summary const& one : all.rows) {
+    if (one.where.server != server || one.where.payload != payload) continue;
+    columns.insert(one.where.in_flight);
+    if (std::find(clients.begin(), clients.end(), one.client) == clients.end()) clients.push_back(one.client);
+  }
+  if (columns.empty()) return;
+  page += fmt::format("\n### {}, {} B\n\n| in flight |", server_text(server), payload);
+  for (unsigned const each : columns) page += fmt::format(" {} |", each);
+  page += "\n|---|";
+  for (std::size_t i = 0; i < columns.size(); ++i) page += "---:|";
+  page += '\n';
+  for (std::string const& client : clients) {
+    page += fmt::format("| {} |", client);
+    for (unsigned const each : columns) {
+      cell const where{server, payload, each};
+      auto const at = std::find_if(all.rows.begin(), all.rows.end(),
+                                   [&](summary const& one) { return one.client == client && one.where == where; });
+      page += at == all.rows.end() ? " |" : fmt::format(" {:.1f} ({}) |", at->cpu_us, ratio(*at));
+    }
+    page += '\n';
+  }
+}
+
+void append_details(std::string& page, report const& all) {
+  bool const counted = std::any_of(all.rows.begin(), all.rows.end(), [](summary const& s) { return s.instructions; });
+  page +=
+      "\n## Everything\n\n| server | payload | in flight | client | CPU µs | range | ratio | calls/s | p50 µs | p99 µs "
+      "| allocations |";
+  page += counted ? " instructions |\n" : "\n";
+  page += "|---|---:|---:|---|---:|---|---:|---:|---:|---:|---:|";
+  page += counted ? "---:|\n" : "\n";
+  for (summary const& one : all.rows) {
+    page += fmt::format("| {} | {} | {} | {} | {:.2f} | {:.2f} … {:.2f} | {} | {:.0f} | {:.0f} | {:.0f} | {:.1f} |",
+                        one.where.server, one.where.payload, one.where.in_flight, one.client, one.cpu_us,
+                        one.cpu_min_us, one.cpu_max_us, ratio(one), one.rps, one.p50_us, one.p99_us, one.allocations);
+    if (counted) page += fmt::format(" {} |", thousands(one.instructions));
+    page += '\n';
+  }
+}
+
+}  // namespace
+
+report summarise(options const& asked, machine const& here, run const& done) {
+  report made{.here = here,
+              .command = "./dev bench" + (asked.given.empty() ? "" : " " + asked.given),
+              .rounds = done.rounds(),
+              .window_ms = std::chrono::duration<double, std::milli>(done.window_length()).count(),
+              .rows = {},
+              .notes = done.notes()};
+  for (row const& one : done.rows()) made.rows.push_back(summarise(one));
+  add_ratios(made.rows);
+  return made;
+}
+
+std::string to_tables(report const& all) {
+  std::string text;
+  cell last;
+  for (summary const& one : all.rows) {
+    if (one.where != last) {
+      last = one.where;
+      text += fmt::format("\n{}, {} B, {} in flight\n", one.where.server, one.where.payload, one.where.in_flight);
+      text += fmt::format("  {:<16} {:>7} {:>6} {:>15} {:>9} {:>8} {:>8} {:>7} {:>9}\n", "client", "CPU us", "ratio",
+                          "range", "calls/s", "p50 us", "p99 us", "allocs", one.instructions ? "instr" : "");
+    }
+    text += fmt::format("  {:<16} {:>7.2f} {:>6} {:>15} {:>9.0f} {:>8.0f} {:>8.0f} {:>7.1f} {:>9}\n", one.client,
+                        one.cpu_us, ratio(one), fmt::format("{:.2f}..{:.2f}", one.cpu_min_us, one.cpu_max_us), one.rps,
+                        one.p50_us, one.p99_us, one.allocations, thousands(one.instructions));
+  }
+  text += fmt::format("\n{} Load average before: {:.1f}.\n", how_measured(all), all.here.load_before);
+  for (std::string const& note : all.notes) text += fmt::format("note: {}\n", note);
+  return text;
+}
+
+std::string to_json(report const& all) {
+  using json = nlohmann::ordered_json;
+  json rows = json::array();
+  for (summary const& one : all.rows) {
+    json made{{"client", one.client},
+              {"server", one.where.server},
+              {"in_flight", one.where.in_flight},
+              {"payload", one.where.payload},
+              {"cpu_us", one.cpu_us},
+              {"cpu_ratio", one.cpu_ratio ? json(*one.cpu_ratio) : json()},
+              {"rps", one.rps},
+              {"p50_us", one.p50_us},
+              {"p99_us", one.p99_us},
+              {"allocs", one.allocations},
+              {"spread", {one.cpu_min_us, one.cpu_max_us}}};
+    if (one.instructions) made["instructions"] = *one.instructions;
+    rows.push_back(std::move(made));
+  }
+  json const made{{"command", all.command}, {"commit", all.here.commit},     {"date", all.here.date},
+                  {"cpu", all.here.cpu},    {"cores", all.here.cores},       {"kernel", all.here.kernel},
+                  {"grpc", all.here.grpc},  {"compiler", all.here.compiler}, {"load_before", all.here.load_before},
+                  {"rounds", all.rounds},   {"window_ms", all.window_ms},    {"notes", all.notes},
+                  {"rows", std::move(rows)}};
+  return made.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string to_page(report const& all) {
+  std::string page = R"(# Benchmarks
+
+What a unary echo call costs its client: millrace and other ways of calling gRPC, doing the same work against the same
+servers in the same run. This page is written by the program that measures; do not edit it.
+
+)";
+  page += fmt::format("- command: `{}`\n- commit: {}\n- date: {}\n- machine: {}, {} cores, {}\n- gRPC {}, {}\n",
+                      all.command, all.here.commit, all.here.date, all.here.cpu, all.here.cores, all.here.kernel,
+                      all.here.grpc, all.here.compiler);
+  page += fmt::format("- {}\n- load average of the minute before: {:.1f}\n", how_measured(all), all.here.load_before);
+  for (std::string const& note : all.notes) page += fmt::format("- {}\n", note);
+  page += R"(
+## How to read it
+
+Absolute figures hold for this machine on that day. What holds elsewhere is the **ratio** to `textbook` in the same cell (less is
+better), and only where it is larger than the range of both.
+
+- **CPU µs**: user and system time of the whole client process, all its threads, divided by the calls of the measured window.
+  Kernel work that loopback does for the server's side on the client's core is in it, for every client alike.
+- **calls/s, p50, p99**: a closed loop of so many calls in flight over one connection. Against `canned` the client is the bottleneck;
+  against `echo` the server often is, and then calls/s says little about the client.
+- **allocations**: calls of malloc and its kin by the whole process, gRPC included, for each call made.
+- **instructions** (only with `--instructions`): under callgrind, the difference of two runs that differ by 1000 calls. The timing
+  there is not that of real life: batches are deeper.
+
+Each measurement is a process of its own, pinned to one core, with the server pinned to another. Clients take turns (A B C … A B
+C …), so that what else the machine does hits them alike. Every call has a deadline of 10 s.
+
+| client | what it is |
+|---|---|
+)";
+  for (client const& one : all_clients()) page += fmt::format("| {} | {} |\n", one.name, one.what);
+  page += "\n## CPU µs a call, and the ratio to textbook\n";
+  std::set<std::string> servers;
+  std::set<std::uint32_t> payloads;
+  for (summary const& one : all.rows) {
+    servers.insert(one.where.server);
+    payloads.insert(one.where.payload);
+  }
+  for (std::string const& server : servers) {
+    for (std::uint32_t const payload : payloads) append_overview(page, all, server, payload);
+  }
+  append_details(page, all);
+  return page;
+}
+
+bool write_text(std::string const& text, std::string const& path) {
+  std::FILE* const file = path == "-" ? stdout : std::fopen(path.c_str(), "w");
+  if (file == nullptr) return false;
+  bool const whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  bool const kept = (file == stdout ? std::fflush(file) : std::fclose(file)) == 0;
+  return whole && kept;
+}
+
+}  // namespace millrace::peers

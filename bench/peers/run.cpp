@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <stdexcept>
+#include <utility>
+
+namespace millrace::peers {
+namespace {
+
+using namespace std::chrono_literals;
+
+// a quick run's measurements share this, and no new round begins that would not end by then
+constexpr duration quick_budget = 44s;
+
+// of a measurement, beside its window: process, connection, warm-up
+constexpr duration overhead = 130ms;
+
+constexpr window full_window{.warm_up = 200ms, .length = 1s};
+
+// a client that has not answered by then never will
+constexpr duration patience = 60s;
+
+// under valgrind, two runs that differ by so many calls
+constexpr std::uint64_t counted_calls = 1000;
+
+std::filesystem::path own_program() { return std::filesystem::read_symlink("/proc/self/exe"); }
+
+std::string program_of(std::string const& server) {
+  auto const path = own_program().parent_path().parent_path() / server / ("millrace-" + server);
+  if (!std::filesystem::exists(path)) throw std::runtime_error(path.string() + " is not built");
+  return path.string();
+}
+
+std::optional<std::string> find_valgrind() {
+  for (char const* const one : {"/usr/bin/valgrind", "/usr/local/bin/valgrind"}) {
+    if (std::filesystem::exists(one)) return one;
+  }
+  return std::nullopt;
+}
+
+time_point in(duration d) { return std::chrono::steady_clock::now() + d; }
+
+}  // namespace
+
+run::run(options const& wanted, machine const& here)
+    : wanted_(wanted), here_(here), began_(std::chrono::steady_clock::now()) {
+  plan();
+}
+
+void run::plan() {
+  for (std::string const& server : wanted_.servers) {
+    for (std::uint32_t const payload : wanted_.payloads) {
+      for (unsigned const in_flight : wanted_.in_flight) cells_.push_back({server, payload, in_flight});
+    }
+  }
+  for (cell const& where : cells_) {
+    for (std::string const& name : wanted_.clients) {
+      if (where.in_flight <= find_client(name)->most_in_flight) rows_.push_back({name, where, {}, {}});
+    }
+  }
+  auto const measurements = static_cast<std::int64_t>(rows_.size() * wanted_.rounds);
+  window_ = full_window;
+  if (wanted_.quick) {
+    window_.warm_up = 60ms;
+    window_.length = std::clamp<duration>(quick_budget / measurements - overhead, 80ms, 500ms);
+  }
+  for (std::string const& name : wanted_.clients) {
+    unsigned const most = find_client(name)->most_in_flight;
+    if (most < wanted_.in_flight.back()) note(fmt::format("{} is not measured above {} calls in flight", name, most));
+  }
+  bool const nocork =
+      std::find(wanted_.clients.begin(), wanted_.clients.end(), "millrace-nocork") != wanted_.clients.end();
+  if (nocork && !corking_is_optional()) {
+    note("this build of the engine has no corking to switch off: millrace-nocork is the same as millrace");
+  }
+  if (here_.cores < 2) note("there is one core only, which clients and servers share");
+  auto const seconds = std::chrono::duration<double>(window_.length + window_.warm_up + 100ms).count();
+  fmt::print(stderr, "bench-peers: {} cells, {} rounds, {} measurements of {:.0f} ms: about {:.0f} s\n", cells_.size(),
+             wanted_.rounds, measurements, seconds * 1000, seconds * static_cast<double>(measurements));
+}
+
+void run::measure() {
+  start_servers();
+  duration longest{};
+  for (unsigned round = 1; round <= wanted_.rounds && !interrupted(); ++round) {
+    auto const begin = std::chrono::steady_clock::now();
+    if (wanted_.quick && round > 1 && begin - began_ + longest > quick_budget + 4s) {
+      note(fmt::format("the machine was too busy for {} rounds in the time of a quick run", wanted_.rounds));
+      break;
+    }
+    for (cell const& where : cells_) {
+      if (interrupted()) break;
+      measure_cell(where, round);
+    }
+    longest = std::max(longest, std::chrono::steady_clock::now() - begin);
+    if (!interrupted()) rounds_ = round;
+  }
+  if (wanted_.instructions && !interrupted()) count_instructions();
+  servers_.clear();
+  std::erase_if(rows_, [](row const& one) { return one.runs.empty(); });
+}
+
+void run::start_servers() {
+  for (std::string const& name : wanted_.servers) {
+    auto& server = servers_[name] =
+        std::make_unique<child>(std::vector<std::string>{program_of(name), "--port", "0"}, here_.server_core);
+    std::string const line = server->read_line(in(10s)).value_or("");
+    auto const at = line.find("127.0.0.1:");
+    if (at == std::string::npos) throw std::runtime_error(fmt::format("millrace-{} does not start: {}", name, line));
+    addresses_[name] = line.substr(at);
+  }
+}
+
+void run::measure_cell(cell const& where, unsigned round) {
+  fmt::print(stderr, "[{:4.0f} s] round {} of {}: {}, {} B, {} in flight; µs of CPU a call:",
+             std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count(), round, wanted_.rounds,
+             where.server, where.payload, where.in_flight);
+  for (row& one : rows_) {
+    if (one.where != where || interrupted()) continue;
+    measure_one(one);
+    fmt::print(stderr, " {} {}", one.client, one.runs.empty() ? "-" : fmt::format("{:.1f}", one.runs.back().cpu_us));
+  }
+  std::fputc('\n', stderr);
+}
+
+assignment run::assignment_of(row const& one) const {
+  return {one.client, addresses_.at(one.where.server), one.where.in_flight, one.where.payload, window_};
+}
+
+void run::measure_one(row& one) {
+  std::vector<std::string> arguments{own_program().string()};
+  for (std::string& each : to_arguments(assignment_of(one))) arguments.push_back(std::move(each));
+  child worker(arguments, here_.client_core);
+  auto const line = worker.read_line(in(patience));
+  auto const seen = parse_figures(line.value_or(""));
+  int const status = worker.wait(in(5s));
+  if (interrupted()) return;
+  if (seen && status == 0) return one.runs.push_back(*seen);
+  failed_ = true;
+  note(fmt::format("{} failed: {}, {} B, {} in flight: {}", one.client, one.where.server, one.where.payload,
+                   one.where.in_flight,
+                   seen ? fmt::format("{} calls failed", seen->failed) : fmt::format("exit status {}", status)));
+}
+
+void run::count_instructions() {
+  if (!find_valgrind()) return note("valgrind is not installed: no instructions were counted");
+  for (row& one : rows_) {
+    if (interrupted()) return;
+    fmt::print(stderr, "[{:4.0f} s] instructions: {}, {} B, {} in flight: {}",
+               std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count(), one.where.server,
+               one.where.payload, one.where.in_flight, one.client);
+    // what is not a call's, such as connecting and warming up, is in both and so in neither
+    std::uint64_t const base = std::max<std::uint64_t>(counted_calls, 4ull * one.where.in_flight);
+    auto const few = instructions_of(one, base);
+    auto const many = instructions_of(one, base + counted_calls);
+    if (few && many) one.instructions = (*many - *few) / static_cast<double>(counted_calls);
+    fmt::print(stderr, " {}\n", one.instructions ? fmt::format("{:.0f} a call", *one.instructions) : "not counted");
+  }
+}
+
+std::optional<double> run::instructions_of(row const& one, std::uint64_t calls) {
+  std::vector<std::string> arguments{*find_valgrind(), "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                                     own_program().string()};
+  assignment task = assignment_of(one);
+  task.measured.calls = calls;
+  for (std::string& each : to_arguments(task)) arguments.push_back(std::move(each));
+  child counted(arguments, here_.client_core, child::output::error);
+  std::optional<double> found;
+  while (auto const line = counted.read_line(in(patience))) {
+    // ==123== Collected : 123456
+    if (auto const at = line->find("Collected : "); at != std::string::npos) found = std::stod(line->substr(at + 12));
+  }
+  return counted.wait(in(5s)) == 0 ? found : std::nullopt;
+}
+
+void run::note(std::string line) {
+  if (std::find(notes_.begin(), notes_.end(), line) == notes_.end()) notes_.push_back(std::move(line));
+}
+
+}  // namespace millrace::peers

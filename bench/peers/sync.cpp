@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stub.hpp"
+
+#include <thread>
+#include <vector>
+
+namespace millrace::peers {
+
+void run_sync(work const& task, meter& measure) {
+  auto const stub = connected_stub(task);
+  EchoRequest const request = request_of(task);
+  std::vector<std::jthread> lanes;
+  for (unsigned lane = 0; lane < task.in_flight; ++lane) {
+    lanes.emplace_back([&] {
+      for (auto began = measure.begin(); began;) {
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + call_timeout);
+        EchoReply reply;
+        grpc::Status const status = stub->Say(&context, request, &reply);
+        began = judge(measure, *began, task, status, reply);
+      }
+    });
+  }
+}
+
+}  // namespace millrace::peers

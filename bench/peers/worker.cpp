@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker.hpp"
+
+#include <support/duration.hpp>
+#include <support/flags.hpp>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <exception>
+
+namespace millrace::peers {
+
+using namespace std::chrono_literals;
+
+std::vector<std::string> to_arguments(assignment const& one) {
+  return {"--worker",    one.client,
+          "--target",    one.target,
+          "--in-flight", std::to_string(one.in_flight),
+          "--payload",   std::to_string(one.payload),
+          "--warm-up",   bench::to_text(one.measured.warm_up),
+          "--window",    bench::to_text(one.measured.length),
+          "--calls",     std::to_string(one.measured.calls)};
+}
+
+assignment parse_assignment(int argc, char const* const* argv) {
+  CLI::App app;
+  assignment one;
+  std::string in_flight = "1";
+  std::string payload = "16";
+  std::string warm_up = "100ms";
+  std::string length = "300ms";
+  std::string calls = "0";
+  app.add_option("--worker", one.client);
+  app.add_option("--target", one.target);
+  app.add_option("--in-flight", in_flight);
+  app.add_option("--payload", payload);
+  app.add_option("--warm-up", warm_up);
+  app.add_option("--window", length);
+  app.add_option("--calls", calls);
+  if (bench::parse(app, argc, argv)) throw bench::bad_flag("--worker", one.client, "it is for this program's own use");
+  one.in_flight = static_cast<unsigned>(bench::whole("--in-flight", in_flight, {1, 100'000}));
+  one.payload = static_cast<std::uint32_t>(bench::whole("--payload", payload, {0, 1u << 20u}));
+  one.measured.warm_up = bench::duration("--warm-up", warm_up, {0ns, 1h});
+  one.measured.length = bench::duration("--window", length, {0ns, 1h});
+  one.measured.calls = bench::whole("--calls", calls, {0, 1'000'000'000});
+  return one;
+}
+
+int work_off(assignment const& one) {
+  client const* const how = find_client(one.client);
+  if (how == nullptr) return std::fputs("bench-peers: no such client\n", stderr), 2;
+  meter measure(one.measured, one.in_flight);
+  try {
+    how->run({one.target, one.in_flight, std::string(one.payload, 'x')}, measure);
+  } catch (std::exception const& error) {
+    fmt::print(stderr, "bench-peers: {}: {}\n", one.client, error.what());
+    return 1;
+  }
+  figures const seen = measure.result();
+  nlohmann::json const line{{"calls", seen.calls},       {"failed", seen.failed}, {"cpu_us", seen.cpu_us},
+                            {"rps", seen.rps},           {"p50_us", seen.p50_us}, {"p99_us", seen.p99_us},
+                            {"allocs", seen.allocations}};
+  fmt::print("{}\n", line.dump());
+  if (seen.failed == 0) return 0;
+  fmt::print(stderr, "bench-peers: {}: {} calls failed: {}\n", one.client, seen.failed, measure.first_failure());
+  return 1;
+}
+
+std::optional<figures> parse_figures(std::string const& line) {
+  auto const read = nlohmann::json::parse(line, nullptr, false);
+  if (!read.is_object()) return std::nullopt;
+  try {
+    return figures{.calls = read.at("calls"),
+                   .failed = read.at("failed"),
+                   .cpu_us = read.at("cpu_us"),
+                   .rps = read.at("rps"),
+                   .p50_us = read.at("p50_us"),
+                   .p99_us = read.at("p99_us"),
+                   .allocations = read.at("allocs")};
+  } catch (nlohmann::json::exception const&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace millrace::peers
