@@ -23,8 +23,20 @@ double median(std::vector<double> values) {
 template <class Field>
 std::vector<double> all(row const& of, Field field) {
   std::vector<double> values;
-  for (figures const& one : of.runs) values.push_back(one.*field);
+  for (auto const& [round, one] : of.runs) values.push_back(one.*field);
   return values;
+}
+
+// over the rounds in which both were measured
+template <class Field>
+std::optional<double> paired_ratio(row const& of, row const& to, Field field) {
+  std::vector<double> ratios;
+  for (auto const& [round, one] : of.runs) {
+    auto const base = to.runs.find(round);
+    if (base != to.runs.end() && base->second.*field > 0) ratios.push_back(one.*field / base->second.*field);
+  }
+  if (ratios.empty()) return std::nullopt;
+  return median(std::move(ratios));
 }
 
 summary summarise(row const& of) {
@@ -35,6 +47,9 @@ summary summarise(row const& of) {
           .cpu_min_us = *std::min_element(cpu.begin(), cpu.end()),
           .cpu_max_us = *std::max_element(cpu.begin(), cpu.end()),
           .cpu_ratio = {},
+          .rps_ratio = {},
+          .p50_ratio = {},
+          .p99_ratio = {},
           .rps = median(all(of, &figures::rps)),
           .p50_us = median(all(of, &figures::p50_us)),
           .p99_us = median(all(of, &figures::p99_us)),
@@ -42,16 +57,14 @@ summary summarise(row const& of) {
           .instructions = of.instructions};
 }
 
-void add_ratios(std::vector<summary>& rows) {
-  for (summary& one : rows) {
-    auto const base = std::find_if(rows.begin(), rows.end(), [&](summary const& other) {
-      return other.where == one.where && other.client == all_clients().front().name;
-    });
-    if (base != rows.end() && base->cpu_us > 0) one.cpu_ratio = one.cpu_us / base->cpu_us;
-  }
+void add_ratios(summary& to, row const& of, row const& base) {
+  to.cpu_ratio = paired_ratio(of, base, &figures::cpu_us);
+  to.rps_ratio = paired_ratio(of, base, &figures::rps);
+  to.p50_ratio = paired_ratio(of, base, &figures::p50_us);
+  to.p99_ratio = paired_ratio(of, base, &figures::p99_us);
 }
 
-std::string ratio(summary const& of) { return of.cpu_ratio ? fmt::format("{:.2f}", *of.cpu_ratio) : "-"; }
+std::string shown(std::optional<double> ratio) { return ratio ? fmt::format("{:.2f}", *ratio) : "-"; }
 
 std::string thousands(std::optional<double> instructions) {
   return instructions ? fmt::format("{:.1f} k", *instructions / 1000) : "";
@@ -88,7 +101,7 @@ void append_overview(std::string& page, report const& all, std::string const& se
       cell const where{server, payload, each};
       auto const at = std::find_if(all.rows.begin(), all.rows.end(),
                                    [&](summary const& one) { return one.client == client && one.where == where; });
-      page += at == all.rows.end() ? " |" : fmt::format(" {:.1f} ({}) |", at->cpu_us, ratio(*at));
+      page += at == all.rows.end() ? " |" : fmt::format(" {:.1f} ({}) |", at->cpu_us, shown(at->cpu_ratio));
     }
     page += '\n';
   }
@@ -97,15 +110,18 @@ void append_overview(std::string& page, report const& all, std::string const& se
 void append_details(std::string& page, report const& all) {
   bool const counted = std::any_of(all.rows.begin(), all.rows.end(), [](summary const& s) { return s.instructions; });
   page +=
-      "\n## Everything\n\n| server | payload | in flight | client | CPU µs | range | ratio | calls/s | p50 µs | p99 µs "
+      "\n## Everything\n\n| server | payload | in flight | client | CPU µs | range | ratio | calls/s | p50 µs | ratio "
+      "| p99 µs | ratio "
       "| allocations |";
   page += counted ? " instructions |\n" : "\n";
-  page += "|---|---:|---:|---|---:|---|---:|---:|---:|---:|---:|";
+  page += "|---|---:|---:|---|---:|---|---:|---:|---:|---:|---:|---:|---:|";
   page += counted ? "---:|\n" : "\n";
   for (summary const& one : all.rows) {
-    page += fmt::format("| {} | {} | {} | {} | {:.2f} | {:.2f} … {:.2f} | {} | {:.0f} | {:.0f} | {:.0f} | {:.1f} |",
-                        one.where.server, one.where.payload, one.where.in_flight, one.client, one.cpu_us,
-                        one.cpu_min_us, one.cpu_max_us, ratio(one), one.rps, one.p50_us, one.p99_us, one.allocations);
+    page += fmt::format(
+        "| {} | {} | {} | {} | {:.2f} | {:.2f} … {:.2f} | {} | {:.0f} | {:.0f} | {} | {:.0f} | {} | {:.1f} |",
+        one.where.server, one.where.payload, one.where.in_flight, one.client, one.cpu_us, one.cpu_min_us,
+        one.cpu_max_us, shown(one.cpu_ratio), one.rps, one.p50_us, shown(one.p50_ratio), one.p99_us,
+        shown(one.p99_ratio), one.allocations);
     if (counted) page += fmt::format(" {} |", thousands(one.instructions));
     page += '\n';
   }
@@ -120,8 +136,13 @@ report summarise(options const& asked, machine const& here, run const& done) {
               .window_ms = std::chrono::duration<double, std::milli>(done.window_length()).count(),
               .rows = {},
               .notes = done.notes()};
-  for (row const& one : done.rows()) made.rows.push_back(summarise(one));
-  add_ratios(made.rows);
+  for (row const& one : done.rows()) {
+    summary& added = made.rows.emplace_back(summarise(one));
+    auto const base = std::find_if(done.rows().begin(), done.rows().end(), [&](row const& other) {
+      return other.where == one.where && other.client == all_clients().front().name;
+    });
+    if (base != done.rows().end()) add_ratios(added, one, *base);
+  }
   return made;
 }
 
@@ -132,12 +153,14 @@ std::string to_tables(report const& all) {
     if (one.where != last) {
       last = one.where;
       text += fmt::format("\n{}, {} B, {} in flight\n", one.where.server, one.where.payload, one.where.in_flight);
-      text += fmt::format("  {:<16} {:>7} {:>6} {:>15} {:>9} {:>8} {:>8} {:>7} {:>9}\n", "client", "CPU us", "ratio",
-                          "range", "calls/s", "p50 us", "p99 us", "allocs", one.instructions ? "instr" : "");
+      text +=
+          fmt::format("  {:<16} {:>7} {:>6} {:>15} {:>9} {:>8} {:>6} {:>8} {:>7} {:>9}\n", "client", "CPU us", "ratio",
+                      "range", "calls/s", "p50 us", "ratio", "p99 us", "allocs", one.instructions ? "instr" : "");
     }
-    text += fmt::format("  {:<16} {:>7.2f} {:>6} {:>15} {:>9.0f} {:>8.0f} {:>8.0f} {:>7.1f} {:>9}\n", one.client,
-                        one.cpu_us, ratio(one), fmt::format("{:.2f}..{:.2f}", one.cpu_min_us, one.cpu_max_us), one.rps,
-                        one.p50_us, one.p99_us, one.allocations, thousands(one.instructions));
+    text += fmt::format("  {:<16} {:>7.2f} {:>6} {:>15} {:>9.0f} {:>8.0f} {:>6} {:>8.0f} {:>7.1f} {:>9}\n", one.client,
+                        one.cpu_us, shown(one.cpu_ratio), fmt::format("{:.2f}..{:.2f}", one.cpu_min_us, one.cpu_max_us),
+                        one.rps, one.p50_us, shown(one.p50_ratio), one.p99_us, one.allocations,
+                        thousands(one.instructions));
   }
   text += fmt::format("\n{} Load average before: {:.1f}.\n", how_measured(all), all.here.load_before);
   for (std::string const& note : all.notes) text += fmt::format("note: {}\n", note);
@@ -146,6 +169,7 @@ std::string to_tables(report const& all) {
 
 std::string to_json(report const& all) {
   using json = nlohmann::ordered_json;
+  auto const or_null = [](std::optional<double> ratio) { return ratio ? json(*ratio) : json(); };
   json rows = json::array();
   for (summary const& one : all.rows) {
     json made{{"client", one.client},
@@ -153,12 +177,15 @@ std::string to_json(report const& all) {
               {"in_flight", one.where.in_flight},
               {"payload", one.where.payload},
               {"cpu_us", one.cpu_us},
-              {"cpu_ratio", one.cpu_ratio ? json(*one.cpu_ratio) : json()},
+              {"cpu_ratio", or_null(one.cpu_ratio)},
               {"rps", one.rps},
               {"p50_us", one.p50_us},
               {"p99_us", one.p99_us},
               {"allocs", one.allocations},
-              {"spread", {one.cpu_min_us, one.cpu_max_us}}};
+              {"spread", {one.cpu_min_us, one.cpu_max_us}},
+              {"rps_ratio", or_null(one.rps_ratio)},
+              {"p50_ratio", or_null(one.p50_ratio)},
+              {"p99_ratio", or_null(one.p99_ratio)}};
     if (one.instructions) made["instructions"] = *one.instructions;
     rows.push_back(std::move(made));
   }
@@ -186,7 +213,8 @@ servers in the same run. This page is written by the program that measures; do n
 ## How to read it
 
 Absolute figures hold for this machine on that day. What holds elsewhere is the **ratio** to `textbook` in the same cell (less is
-better), and only where it is larger than the range of both.
+better): the median, over the rounds, of two measurements made seconds apart. So it need not be the quotient of the two medians
+beside it.
 
 - **CPU µs**: user and system time of the whole client process, all its threads, divided by the calls of the measured window.
   Kernel work that loopback does for the server's side on the client's core is in it, for every client alike.

@@ -11,14 +11,18 @@
 
 namespace millrace::peers {
 
-/// One client in one cell, over all rounds: medians.
+/// One client in one cell over all rounds: medians. A ratio is the median of the rounds' ratios to textbook, each of two
+/// measurements that were seconds apart, which what else the machine does disturbs less than the ratio of two medians.
 struct summary {
   std::string client;
   cell where;
   double cpu_us = 0;
   double cpu_min_us = 0;
   double cpu_max_us = 0;
-  std::optional<double> cpu_ratio;  ///< To textbook's in the same cell.
+  std::optional<double> cpu_ratio;
+  std::optional<double> rps_ratio;
+  std::optional<double> p50_ratio;
+  std::optional<double> p99_ratio;
   double rps = 0;
   double p50_us = 0;
   double p99_us = 0;
@@ -41,8 +45,8 @@ report summarise(options const& asked, machine const& here, run const& done);
 /// A table a cell, for people.
 std::string to_tables(report const& all);
 
-/// `rows[]` with the keys client, server, in_flight, payload, cpu_us, cpu_ratio, rps, p50_us, p99_us, allocs, spread and, where
-/// counted, instructions.
+/// `rows[]` with the keys client, server, in_flight, payload, cpu_us, cpu_ratio, rps, p50_us, p99_us, allocs, spread (least and
+/// most cpu_us of a round), rps_ratio, p50_ratio, p99_ratio and, where counted, instructions.
 std::string to_json(report const& all);
 
 /// docs/benchmarks.md.

@@ -122,8 +122,9 @@ void run::measure_cell(cell const& where, unsigned round) {
              where.server, where.payload, where.in_flight);
   for (row& one : rows_) {
     if (one.where != where || interrupted()) continue;
-    measure_one(one);
-    fmt::print(stderr, " {} {}", one.client, one.runs.empty() ? "-" : fmt::format("{:.1f}", one.runs.back().cpu_us));
+    measure_one(one, round);
+    fmt::print(stderr, " {} {}", one.client,
+               one.runs.contains(round) ? fmt::format("{:.1f}", one.runs[round].cpu_us) : "-");
   }
   std::fputc('\n', stderr);
 }
@@ -132,7 +133,7 @@ assignment run::assignment_of(row const& one) const {
   return {one.client, addresses_.at(one.where.server), one.where.in_flight, one.where.payload, window_};
 }
 
-void run::measure_one(row& one) {
+void run::measure_one(row& one, unsigned round) {
   std::vector<std::string> arguments{own_program().string()};
   for (std::string& each : to_arguments(assignment_of(one))) arguments.push_back(std::move(each));
   child worker(arguments, here_.client_core);
@@ -140,7 +141,10 @@ void run::measure_one(row& one) {
   auto const seen = parse_figures(line.value_or(""));
   int const status = worker.wait(in(5s));
   if (interrupted()) return;
-  if (seen && status == 0) return one.runs.push_back(*seen);
+  if (seen && status == 0) {
+    one.runs.emplace(round, *seen);
+    return;
+  }
   failed_ = true;
   note(fmt::format("{} failed: {}, {} B, {} in flight: {}", one.client, one.where.server, one.where.payload,
                    one.where.in_flight,

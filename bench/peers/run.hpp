@@ -28,7 +28,7 @@ struct cell {
 struct row {
   std::string client;
   cell where;
-  std::vector<figures> runs;
+  std::map<unsigned, figures> runs;    ///< By round.
   std::optional<double> instructions;  ///< A call.
 };
 
@@ -56,7 +56,7 @@ class run {
   void plan();
   void start_servers();
   void measure_cell(cell const& where, unsigned round);
-  void measure_one(row& one);
+  void measure_one(row& one, unsigned round);
   void count_instructions();
   std::optional<double> instructions_of(row const& one, std::uint64_t calls);
   assignment assignment_of(row const& one) const;
