@@ -10,7 +10,7 @@
 
 namespace millrace {
 
-thread_local loop* loop::current_ = nullptr;
+constinit thread_local loop* loop::current_ = nullptr;
 
 /// Makes this thread the loop's, for as long as it lives. Falsy when another thread already is.
 class loop::entered {

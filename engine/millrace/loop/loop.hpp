@@ -202,7 +202,7 @@ class loop : public boost::asio::execution_context {
   void finish_stop(time_point deadline);
   stop_report report();
 
-  static thread_local loop* current_;
+  static constinit thread_local loop* current_;
 
   std::unique_ptr<port> port_;
   block_pool memory_;
