@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Backends that are killed with SIGKILL and come back, each a process of its own.
+#include <support/call_once.hpp>
+#include <support/process.hpp>
+#include <support/wait.hpp>
+
+#include <millrace/metrics/counters.hpp>
+
+#include <array>
+#include <map>
+
+using namespace millrace;
+using namespace millrace::test;
+using namespace std::chrono_literals;
+using echo::Echo;
+using echo::EchoReply;
+
+namespace {
+
+/// Keeps so many calls in flight until told to stop.
+class load {
+ public:
+  load(client<Echo> echo, int in_flight) : echo_(std::move(echo)) {
+    for (int call = 0; call < in_flight; ++call) start();
+  }
+
+  void stop() { going_ = false; }
+  int in_flight() const { return started_ - ended_; }
+  int ok() const { return ok_; }
+  /// Failed calls by what they said.
+  std::map<std::string, int> const& failures() const { return failures_; }
+
+ private:
+  void start() {
+    std::string const text = std::to_string(started_++);
+    echo_.async_call<&Echo::Stub::PrepareAsyncSay>(saying(text), {.timeout = patience},
+                                                   [this, text](rpc_result<EchoReply> reply) { on_answer(text, reply); });
+  }
+
+  void on_answer(std::string const& text, rpc_result<EchoReply> const& reply) {
+    ++ended_;
+    if (reply && reply->text() == text) {
+      ++ok_;
+    } else {
+      ++failures_[reply ? "the answer to another call" : reply.error().error_message()];
+    }
+    if (going_) start();
+  }
+
+  client<Echo> echo_;
+  bool going_ = true;
+  int started_ = 0;
+  int ended_ = 0;
+  int ok_ = 0;
+  std::map<std::string, int> failures_;
+};
+
+std::string told(std::map<std::string, int> const& failures) {
+  std::string text;
+  for (auto const& [what, count] : failures) text += std::to_string(count) + " x " + what + "; ";
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("restart: one of two backends is killed under load and returns, and no call fails", "[live][restart]") {
+  std::array<echo_process, 2> backends;
+  counters seen;
+  millrace::loop loop;
+  millrace::pool pool{loop,
+                      {.target = backends[0].address() + "," + backends[1].address(),
+                       .slot = {.backoff = {.initial = 20ms, .max = 200ms}},
+                       .observer = &seen}};
+  load calls(pool, 64);
+  auto const victim = [&]() -> counters::endpoint_counts const& { return seen.endpoint(backends[0].address()); };
+  run_until(loop, "both backends to answer",
+            [&] { return victim().ok() > 200 && seen.endpoint(backends[1].address()).ok() > 200; });
+
+  backends[0].kill();
+  run_until(loop, "the loss to be noticed", [&] { return victim().connections_lost == 1; });
+  int const before = calls.ok();
+  run_until(loop, "500 calls on the backend that is left", [&] { return calls.ok() > before + 500; });
+  CHECK(pool.ready() == 1);
+
+  backends[0].start();
+  auto const picks = victim().picks;
+  run_until(loop, "the backend to be back in use",
+            [&] { return victim().connections_opened == 2 && victim().picks > picks + 100; });
+  calls.stop();
+  run_until(loop, "the calls in flight to end", [&] { return calls.in_flight() == 0; });
+  INFO("failed: " << told(calls.failures()));
+  CHECK(calls.failures().empty());
+  CHECK(pool.ready() == 2);
+  CHECK(pool.snapshot().slots[0].connections == 2);
+  CHECK(seen.total().retries + seen.total().transparent_retries > 0);
+}
+
+TEST_CASE("restart: with every backend dead, patient calls wait for the restart and others fail with the reason",
+          "[live][restart]") {
+  std::array<echo_process, 2> backends;
+  millrace::loop loop;
+  millrace::pool pool{loop,
+                      {.target = backends[0].address() + "," + backends[1].address(),
+                       .slot = {.backoff = {.initial = 20ms, .max = 200ms}}}};
+  client<Echo> echo(pool);
+  REQUIRE(call_once(loop, echo, saying("warm-up"), {.timeout = patience}).has_value());
+  backends[0].kill();
+  backends[1].kill();
+  run_until(loop, "both losses to be noticed", [&] { return pool.ready() == 0; });
+
+  int patient = 0;
+  std::map<std::string, int> impatient;
+  std::map<int, int> codes;
+  for (int call = 0; call < 8; ++call) {
+    echo.async_call<&Echo::Stub::PrepareAsyncSay>(
+        saying("patient"), {.timeout = patience, .wait_for_ready = true},
+        [&](rpc_result<EchoReply> reply) { patient += reply && reply->text() == "patient"; });
+    echo.async_call<&Echo::Stub::PrepareAsyncSay>(saying("impatient"), {.timeout = patience},
+                                                  [&](rpc_result<EchoReply> reply) {
+                                                    REQUIRE(reply.has_error());
+                                                    ++codes[reply.error().error_code()];
+                                                    ++impatient[reply.error().error_message()];
+                                                  });
+  }
+  run_until(loop, "the impatient calls to fail", [&] { return codes[grpc::StatusCode::UNAVAILABLE] == 8; });
+  CHECK(patient == 0);
+  for (auto const& [message, count] : impatient) {
+    CHECK_THAT(message, Catch::Contains(backends[0].address()));
+    CHECK_THAT(message, Catch::Contains(backends[1].address()));
+    CHECK_THAT(message, Catch::Contains("refused"));
+  }
+  backends[1].start();
+  run_until(loop, "the patient calls to be answered after the restart", [&] { return patient == 8; });
+}
