@@ -51,7 +51,10 @@ class own_call {
 
 int main(int argc, char** argv) {
   millrace::loop loop;
-  millrace::pool pool{loop, {.target = argc > 1 ? argv[1] : "localhost:50051"}};
+  // [pool]
+  // gRPC enforces the deadlines of calls that the engine does not make
+  millrace::pool pool{loop, {.target = argc > 1 ? argv[1] : "localhost:50051", .minimal_stack = false}};
+  // [end]
   // [acquire]
   pool.async_acquire(2s, false, [&](millrace::error_code error, millrace::lease lease) {
     if (error) return fmt::print("no lease: {}\n", error.message());
