@@ -83,6 +83,8 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     grpc_metadata_array_destroy(&trailing_);
     grpc_slice_unref(details_);
     grpc_slice_buffer_destroy(&sending_.data.raw.slice_buffer);
+    // still here when the loop ended before it could be handed over
+    if (received_ != nullptr) grpc_byte_buffer_destroy(received_);
     if (call_ != nullptr) grpc_call_unref(call_);
   }
 
