@@ -33,8 +33,8 @@ class load {
  private:
   void start() {
     std::string const text = std::to_string(started_++);
-    echo_.async_call<&Echo::Stub::PrepareAsyncSay>(saying(text), {.timeout = patience},
-                                                   [this, text](rpc_result<EchoReply> reply) { on_answer(text, reply); });
+    echo_.async_call<&Echo::Stub::PrepareAsyncSay>(
+        saying(text), {.timeout = patience}, [this, text](rpc_result<EchoReply> reply) { on_answer(text, reply); });
   }
 
   void on_answer(std::string const& text, rpc_result<EchoReply> const& reply) {

@@ -51,13 +51,14 @@ class stop_round {
       : random_(seed),
         timeout_(patience),
         how_(static_cast<ending>(seed % endings)),
-        pool_(std::make_unique<millrace::pool>(
-            loop(), pool_params{.target = target,
-                                .min_slots = below(3),
-                                .max_slots = 1 + below(3) + 2,
-                                .max_calls_per_slot = 1 + below(40),
-                                .slot = {.backoff = {.initial = 1ms, .max = 20ms}, .watch_slice = 5ms + below(20) * 1ms,
-                                         .ready_watch_slice = 5ms + below(20) * 1ms}})),
+        pool_(std::make_unique<millrace::pool>(loop(),
+                                               pool_params{.target = target,
+                                                           .min_slots = below(3),
+                                                           .max_slots = 1 + below(3) + 2,
+                                                           .max_calls_per_slot = 1 + below(40),
+                                                           .slot = {.backoff = {.initial = 1ms, .max = 20ms},
+                                                                    .watch_slice = 5ms + below(20) * 1ms,
+                                                                    .ready_watch_slice = 5ms + below(20) * 1ms}})),
         client_(std::make_unique<client<Echo>>(*pool_)) {}
 
   void run() {
@@ -87,7 +88,8 @@ class stop_round {
     auto request = saying(std::to_string(call));
     request.set_delay_ms(static_cast<int>(below(12)));
     if (below(8) == 0) request.set_code(grpc::StatusCode::UNAVAILABLE);
-    call_options const options{.timeout = below(6) == 0 ? 1ms * (1 + below(10)) : timeout_, .wait_for_ready = below(2) == 0};
+    call_options const options{.timeout = below(6) == 0 ? 1ms * (1 + below(10)) : timeout_,
+                               .wait_for_ready = below(2) == 0};
     std::size_t const line = enter();
     if (below(3) == 0) {
       co_spawn(loop(), converse(*client_, request, options, line, alive_), asio::detached);

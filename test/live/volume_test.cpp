@@ -95,7 +95,7 @@ TEST_CASE("volume: 10 000 calls, 256 at a time, with coroutines", "[live][volume
         answers.enter(call, co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>(numbered(call), {.timeout = 60s}));
       } else {
         answers.enter(call, co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>(numbered(call), {.timeout = 60s},
-                                                                                  asio::use_awaitable));
+                                                                                   asio::use_awaitable));
       }
     }
   };
@@ -121,8 +121,8 @@ TEST_CASE("volume: four threads call at once and wait for futures while the loop
       for (std::size_t call = 0; call < each; call += 10) {
         std::vector<std::future<rpc_result<EchoReply>>> futures;
         for (std::size_t one = call; one < call + 10; ++one) {
-          futures.push_back(echo.async_call<&Echo::Stub::PrepareAsyncSay>(numbered(caller * each + one), {.timeout = 60s},
-                                                                          asio::use_future));
+          futures.push_back(echo.async_call<&Echo::Stub::PrepareAsyncSay>(numbered(caller * each + one),
+                                                                          {.timeout = 60s}, asio::use_future));
         }
         for (auto& future : futures) replies[caller].push_back(future.get());
       }

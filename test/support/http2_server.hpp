@@ -152,12 +152,15 @@ class http2_server {
     std::string head, payload;
     if (!receive(socket, head, 24)) return;  // PRI * HTTP/2.0 …
     while (receive(socket, head, 9)) {
-      auto const byte = [&](std::size_t at) { return static_cast<std::uint32_t>(static_cast<unsigned char>(head[at])); };
+      auto const byte = [&](std::size_t at) {
+        return static_cast<std::uint32_t>(static_cast<unsigned char>(head[at]));
+      };
       std::uint32_t const size = byte(0) << 16 | byte(1) << 8 | byte(2);
       std::uint32_t const type = byte(3), flags = byte(4);
       std::uint32_t const stream = byte(5) << 24 | byte(6) << 16 | byte(7) << 8 | byte(8);
       if (!receive(socket, payload, size)) return;
-      if ((type == 4 || type == 6) && (flags & 1) == 0) send_all(socket, frame(static_cast<int>(type), 1, 0, type == 6 ? payload : ""));
+      if ((type == 4 || type == 6) && (flags & 1) == 0)
+        send_all(socket, frame(static_cast<int>(type), 1, 0, type == 6 ? payload : ""));
       if (type <= 1 && (flags & 1) != 0) {  // DATA or HEADERS that ends the request
         exchange one(socket, stream, ++requests_);
         script_(one);
