@@ -23,6 +23,12 @@ std::string cpu_model() {
   return "unknown";
 }
 
+double load_average() {
+  double load = 0;
+  std::ifstream("/proc/loadavg") >> load;
+  return load;
+}
+
 std::vector<int> usable_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -56,8 +62,10 @@ machine machine::here() {
   made.compiler = __VERSION__;
 #endif
   made.date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)));
-  std::ifstream("/proc/loadavg") >> made.load_before;
+  made.load_before = load_average();
   return made;
 }
+
+void machine::note_load() { load_after = load_average(); }
 
 }  // namespace millrace::peers

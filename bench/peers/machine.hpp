@@ -15,11 +15,15 @@ struct machine {
   std::string grpc;
   std::string compiler;
   std::string date;
-  double load_before = 0;  ///< Of the minute before the run: what else was going on.
+  double load_before = 0;  ///< The load average, over a minute: what else was going on.
+  double load_after = 0;
   std::optional<int> client_core;
   std::optional<int> server_core;
 
   static machine here();
+
+  /// At the end of the run.
+  void note_load();
 };
 
 }  // namespace millrace::peers

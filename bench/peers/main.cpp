@@ -31,9 +31,10 @@ bool write(std::string const& text, std::string const& path, std::string_view fl
 
 int compare(peers::options const& asked) {
   peers::catch_interrupts();
-  auto const here = peers::machine::here();
+  auto here = peers::machine::here();
   peers::run run(asked, here);
   run.measure();
+  here.note_load();
   auto const all = peers::summarise(asked, here, run);
   fmt::print(asked.json == "-" ? stderr : stdout, "{}", peers::to_tables(all));
   std::fflush(stdout);

@@ -162,7 +162,8 @@ std::string to_tables(report const& all) {
                         one.rps, one.p50_us, shown(one.p50_ratio), one.p99_us, one.allocations,
                         thousands(one.instructions));
   }
-  text += fmt::format("\n{} Load average before: {:.1f}.\n", how_measured(all), all.here.load_before);
+  text += fmt::format("\n{} Load average: {:.1f} before, {:.1f} after.\n", how_measured(all), all.here.load_before,
+                      all.here.load_after);
   for (std::string const& note : all.notes) text += fmt::format("note: {}\n", note);
   return text;
 }
@@ -189,10 +190,19 @@ std::string to_json(report const& all) {
     if (one.instructions) made["instructions"] = *one.instructions;
     rows.push_back(std::move(made));
   }
-  json const made{{"command", all.command}, {"commit", all.here.commit},     {"date", all.here.date},
-                  {"cpu", all.here.cpu},    {"cores", all.here.cores},       {"kernel", all.here.kernel},
-                  {"grpc", all.here.grpc},  {"compiler", all.here.compiler}, {"load_before", all.here.load_before},
-                  {"rounds", all.rounds},   {"window_ms", all.window_ms},    {"notes", all.notes},
+  json const made{{"command", all.command},
+                  {"commit", all.here.commit},
+                  {"date", all.here.date},
+                  {"cpu", all.here.cpu},
+                  {"cores", all.here.cores},
+                  {"kernel", all.here.kernel},
+                  {"grpc", all.here.grpc},
+                  {"compiler", all.here.compiler},
+                  {"load_before", all.here.load_before},
+                  {"load_after", all.here.load_after},
+                  {"rounds", all.rounds},
+                  {"window_ms", all.window_ms},
+                  {"notes", all.notes},
                   {"rows", std::move(rows)}};
   return made.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -207,7 +217,8 @@ servers in the same run. This page is written by the program that measures; do n
   page += fmt::format("- command: `{}`\n- commit: {}\n- date: {}\n- machine: {}, {} cores, {}\n- gRPC {}, {}\n",
                       all.command, all.here.commit, all.here.date, all.here.cpu, all.here.cores, all.here.kernel,
                       all.here.grpc, all.here.compiler);
-  page += fmt::format("- {}\n- load average of the minute before: {:.1f}\n", how_measured(all), all.here.load_before);
+  page += fmt::format("- {}\n- load average: {:.1f} before, {:.1f} after, of which this run is about 1.5\n",
+                      how_measured(all), all.here.load_before, all.here.load_after);
   for (std::string const& note : all.notes) page += fmt::format("- {}\n", note);
   page += R"(
 ## How to read it
