@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/intrusive_list.hpp>
+#include <millrace/pool/channel.hpp>
+#include <millrace/time/timer.hpp>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace::sim {
+
+class endpoint;
+class net;
+
+struct rider_tag;
+struct channel_tag;
+
+/// An attempt on a channel: what it has to know of the connection.
+class rider : public list_base<rider_tag> {
+ public:
+  virtual void on_connected() = 0;
+  virtual void on_lost(std::string_view why) = 0;
+  virtual void on_dial_failed(std::string_view why) = 0;
+
+ protected:
+  ~rider() = default;
+};
+
+/// A connection to a simulated endpoint, with the connectivity of a grpc::Channel (gRPC 1.51): IDLE until asked to connect;
+/// a failed dial is reported once, as TRANSIENT_FAILURE, and stays; a lost connection is IDLE; a call on an IDLE channel dials
+/// too; destroying the channel ends its watches.
+class channel final : public millrace::channel, public list_base<channel_tag> {
+ public:
+  channel(net& in, sim::endpoint& to);
+  ~channel() override;
+
+  connectivity state() override { return state_; }
+  void connect() override;
+  void watch(tracked_operation& op, std::string_view owner, connectivity last, time_point until) override;
+  void explain(bound<void(std::string_view)> say) override;
+  void forget_explain() noexcept override;
+
+  // for the endpoint and the transport
+
+  sim::endpoint& to() noexcept { return to_; }
+
+  /// An attempt begins: it goes out at once, or when the dial is over.
+  void board(rider& one);
+
+  /// The connection is gone, and with it the calls in flight.
+  void lose(std::string_view why);
+
+  /// The connection takes no new call; those in flight finish.
+  void go_away();
+
+ private:
+  class pending_watch;
+  class question;
+
+  void dial();
+  void end_dial() noexcept;
+  void on_dialed();
+  void on_flap();
+  void become(connectivity next);
+  void connected();
+  void refused();
+
+  net& net_;
+  sim::endpoint& to_;
+  connectivity state_ = connectivity::idle;
+  bool asked_ = false;  // the dial in flight is the slot's, not only a call's
+  std::string failure_;
+  std::vector<std::unique_ptr<pending_watch>> watches_;
+  question* question_ = nullptr;
+  intrusive_list<rider, rider_tag> waiting_;
+  intrusive_list<rider, rider_tag> sent_;
+  timer dialed_{bound<void()>::to<&channel::on_dialed>(*this)};
+  timer flap_{bound<void()>::to<&channel::on_flap>(*this)};
+};
+
+}  // namespace millrace::sim

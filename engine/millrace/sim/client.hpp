@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/status.hpp>
+#include <millrace/call/unary_operation.hpp>
+#include <millrace/sim/text_message.hpp>
+#include <millrace/sim/transport.hpp>
+
+#include <boost/asio/deferred.hpp>
+#include <boost/assert/source_location.hpp>
+#include <boost/system/result.hpp>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace millrace {
+
+/// What `sim::call_result::value()` throws when the call failed.
+class call_failed : public std::runtime_error {
+ public:
+  explicit call_failed(millrace::status status)
+      : std::runtime_error(std::string(to_string(status.code)) + ": " + status.message), status_(std::move(status)) {}
+
+  millrace::status const& status() const noexcept { return status_; }
+
+ private:
+  millrace::status status_;
+};
+
+// found by argument-dependent lookup from boost::system::result::value()
+[[noreturn]] inline void throw_exception_from_error(status const& error, boost::source_location const&) {
+  throw call_failed(error);
+}
+
+}  // namespace millrace
+
+namespace millrace::sim {
+
+/// A simulated call's outcome, as rpc_result is a real one's.
+using call_result = boost::system::result<std::string, status>;
+
+/// Turns a text message into a call_result.
+struct decode_text {
+  using result_type = call_result;
+
+  static result_type decode(status&& how, message&& bytes) {
+    if (!how.ok()) return std::move(how);
+    return bytes.to_string();
+  }
+};
+
+/// A client whose messages are strings and whose servers are simulated. Everything above the transport is the real thing.
+class client {
+ public:
+  /// `in` outlives the client's calls. Throws std::invalid_argument naming the field of `params` that is wrong.
+  client(pool& from, net& in, client_params params = {})
+      : core_(std::make_shared<client_core>(from, std::make_unique<transport>(in), std::move(params))) {}
+
+  /// One unary call of `called`, which outlives it. Signature `void(call_result)`. Else as millrace::client::async_call.
+  template <class Token = boost::asio::deferred_t>
+  auto async_call(method const& called, std::string request, call_options options = {}, Token&& token = {}) {
+    return async_unary<decode_text>(core_, called, to_message(std::move(request)), std::move(options),
+                                    std::forward<Token>(token));
+  }
+
+ private:
+  std::shared_ptr<client_core> core_;
+};
+
+}  // namespace millrace::sim

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/intrusive_list.hpp>
+#include <millrace/call/transport.hpp>
+#include <millrace/sim/answer.hpp>
+#include <millrace/sim/channel.hpp>
+#include <millrace/sim/latency.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace::sim {
+
+class net;
+
+/// A server somewhere in a simulated net. What it does may be changed at any time; changes show at the next dial or attempt,
+/// `kill`, `drop` and `go_away` at once. Up, and answering at once with OK, until told otherwise.
+class endpoint {
+ public:
+  endpoint(net& in, std::string name);
+  endpoint(endpoint const&) = delete;
+  endpoint& operator=(endpoint const&) = delete;
+
+  std::string const& name() const noexcept { return name_; }
+
+  // how it takes dials
+
+  endpoint& up();
+  /// Refuses dials, with these words; connections stay.
+  endpoint& down(std::string why = "Connection refused");
+  /// Dials to it hang until they time out.
+  endpoint& black_hole();
+  /// Accepts dials, and drops each connection that long afterwards.
+  endpoint& accept_then_drop(duration lifetime = duration::zero());
+  endpoint& dial_takes(latency time);
+  endpoint& dial_takes(duration time) { return dial_takes({.least = time, .most = time}); }
+
+  // what happens to its connections
+
+  /// It dies: connections are lost, calls in flight fail with UNAVAILABLE, dials are refused.
+  endpoint& kill(std::string why = "Connection refused");
+  /// Connections are lost, calls in flight fail with UNAVAILABLE.
+  endpoint& drop(std::string_view why = "Socket closed");
+  /// Connections are given up (HTTP/2 GOAWAY): calls in flight finish, new ones need a new connection.
+  endpoint& go_away();
+
+  // how it answers
+
+  endpoint& call_takes(latency time);
+  endpoint& call_takes(duration time) { return call_takes({.least = time, .most = time}); }
+  /// From now on, to every attempt.
+  endpoint& answer_with(answer with);
+  /// To the next attempt, before anything else; more of them in order.
+  endpoint& answer_next(answer with);
+  /// To that share of the attempts, instead of the usual; replaces the one before.
+  endpoint& answer_sometimes(double share, answer with);
+
+  // what it has seen
+
+  std::uint32_t dials_in_flight() const noexcept { return dials_in_flight_; }
+  std::uint32_t most_dials_in_flight() const noexcept { return most_dials_in_flight_; }
+  /// When each dial of a pool began.
+  std::vector<time_point> const& dialed_at() const noexcept { return dialed_at_; }
+  /// Connections at this moment.
+  std::uint32_t connections() const noexcept { return connections_; }
+  /// Connections made since the start.
+  std::uint32_t connections_made() const noexcept { return connections_made_; }
+  /// Attempts that reached it, and those it has not answered yet.
+  std::uint64_t received() const noexcept { return received_; }
+  std::uint64_t in_flight() const noexcept { return in_flight_; }
+  /// When each attempt reached it.
+  std::vector<time_point> const& received_at() const noexcept { return received_at_; }
+  /// Called with each attempt that reached it, to look at what was sent.
+  std::function<void(attempt_request const&)> on_request{};
+
+ private:
+  friend class channel;
+  friend class transport;
+
+  enum class mode { up, down, black_hole, flapping };
+
+  void note(std::string_view what);
+  void enter(channel& one) noexcept { channels_.push_back(one); }
+  void dial_began();
+  void dial_ended() noexcept { --dials_in_flight_; }
+  void connected() noexcept;
+  void disconnected() noexcept { --connections_; }
+  answer receive(attempt_request const& request);
+  void done() noexcept { --in_flight_; }
+
+  net& net_;
+  std::string const name_;
+  mode mode_ = mode::up;
+  std::string refusal_;
+  duration lifetime_{};
+  latency dial_latency_{.least = std::chrono::milliseconds(1), .most = std::chrono::milliseconds(1)};
+  latency call_latency_{};
+  answer usual_{};
+  std::deque<answer> next_;
+  double sometimes_share_ = 0;
+  answer sometimes_{};
+  intrusive_list<channel, channel_tag> channels_;
+  std::uint32_t dials_in_flight_ = 0;
+  std::uint32_t most_dials_in_flight_ = 0;
+  std::vector<time_point> dialed_at_;
+  std::uint32_t connections_ = 0;
+  std::uint32_t connections_made_ = 0;
+  std::uint64_t received_ = 0;
+  std::uint64_t in_flight_ = 0;
+  std::vector<time_point> received_at_;
+};
+
+}  // namespace millrace::sim

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/rng.hpp>
+#include <millrace/sim/endpoint.hpp>
+#include <millrace/sim/port.hpp>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace {
+class loop;
+}
+
+namespace millrace::sim {
+
+/// The servers of a simulation, by name. A name springs into being when it is first used.
+class net {
+ public:
+  /// `on` runs on a sim::port and outlives the net.
+  net(loop& on, std::uint64_t seed);
+
+  /// The endpoint of that name, `a:1`; or the one of that host, `a`, if there is one.
+  endpoint& operator[](std::string_view name);
+
+  /// All of them, in the order of their names.
+  std::vector<endpoint*> endpoints();
+
+  /// A dial that hangs is given up by the channel after this long, as by gRPC.
+  duration dial_timeout = std::chrono::seconds(20);
+
+  /// Told what is done to endpoints, in words.
+  bound<void(std::string_view)> on_note{};
+
+  /// Channels and attempts that exist: none when pool and calls are gone.
+  std::uint32_t live_channels() const noexcept { return live_channels_; }
+  std::uint32_t live_attempts() const noexcept { return live_attempts_; }
+
+  loop& context() noexcept { return loop_; }
+  port& events() noexcept { return port_; }
+  rng& random() noexcept { return random_; }
+
+ private:
+  friend class channel;
+  friend class transport;
+
+  loop& loop_;
+  port& port_;
+  rng random_;
+  std::map<std::string, std::unique_ptr<endpoint>, std::less<>> endpoints_;
+  std::uint32_t live_channels_ = 0;
+  std::uint32_t live_attempts_ = 0;
+};
+
+}  // namespace millrace::sim
