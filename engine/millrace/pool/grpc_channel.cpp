@@ -42,10 +42,12 @@ int milliseconds(duration value) noexcept {
   return static_cast<int>(std::min<decltype(ms)>(ms, std::numeric_limits<int>::max()));
 }
 
-// host:port becomes an address or a name to resolve. The three slashes make the target differ from every peer name, by which
-// the engine knows a call that reached no connection (docs/design/0004-what-never-left.md)
+// host:port becomes an address or a name to resolve. The target must differ from every peer name, by which the engine knows a
+// call that reached no connection (docs/design/0004-what-never-left.md): the three slashes do that for dns, and a query, which
+// its resolver does not look at, for unix
 std::string grpc_target(std::string const& endpoint) {
-  if (endpoint.find("://") != endpoint.npos || endpoint.starts_with("unix:")) return endpoint;
+  if (endpoint.starts_with("unix:")) return endpoint + "?m=1";
+  if (endpoint.find("://") != endpoint.npos) return endpoint;
   return "dns:///" + endpoint;
 }
 
