@@ -167,9 +167,16 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     if (result.code == status_code::ok && response.empty())
       result = {status_code::internal, "No message returned for unary request", {}};
     if (!result.ok()) explain_failure();
+    // no minimal stack can read it, and no server may send it unasked
+    if (core_of(response) != nullptr && core_of(response)->data.raw.compression != GRPC_COMPRESS_NONE) {
+      result = {status_code::internal, "the response is compressed, which was not asked for", {}};
+      response = {};
+      committed = true;
+    }
     if (exceeds(response.size(), limits_.response)) {
       result = {status_code::resource_exhausted, larger_than_max("Received", response.size(), limits_.response), {}};
       response = {};
+      committed = true;
     }
     done_(how);
   }
