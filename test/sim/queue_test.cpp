@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stories about calls that want more than there is.
+#include "support.hpp"
+
+using namespace millrace;
+using namespace millrace::sim;
+
+TEST_CASE("story: a burst at the start, with one slot on its way, is served by as many slots as it takes", "[sim][queue]") {
+  world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 4, .max_calls_per_slot = 10}}};
+  endpoint& a = world.net()["a:1"];
+  a.call_takes(50ms);
+  for (int i = 0; i < 100; ++i) world.call();
+  world.run_calls();
+  CHECK(count_ok(world) == 100);
+  CHECK(a.connections_made() == 4);
+  CHECK(world.elapsed() < 200ms);
+}
+
+TEST_CASE("story: a slot is opened only when every ready one is full, and never more than max_slots", "[sim][queue]") {
+  world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 3, .max_calls_per_slot = 2}}};
+  endpoint& a = world.net()["a:1"];
+  a.answer_with({.after = 1s});
+  world.call(), world.call();
+  world.run_until(100ms);
+  CHECK(a.connections() == 1);
+  world.call();
+  world.run_until(200ms);
+  CHECK(a.connections() == 2);
+  for (int i = 0; i < 7; ++i) world.call();
+  world.run_until(300ms);
+  CHECK(a.connections() == 3);
+  CHECK(a.in_flight() == 6);
+  CHECK(world.pool().snapshot().waiting == 4);
+  world.run_calls();
+  CHECK(count_ok(world) == 10);
+  CHECK(a.connections() == 3);
+}
+
+TEST_CASE("story: growth spreads over the endpoints", "[sim][queue]") {
+  world world{{.pool = {.target = "a:1,b:1", .max_slots = 6, .max_calls_per_slot = 1}}};
+  world.net()["a:1"].answer_with({.after = 1s});
+  world.net()["b:1"].answer_with({.after = 1s});
+  for (int i = 0; i < 6; ++i) world.call();
+  world.run_until(500ms);
+  CHECK(world.net()["a"].connections() == 3);
+  CHECK(world.net()["b"].connections() == 3);
+  world.run_calls();
+}
+
+TEST_CASE("story: calls that wait are served in the order they came", "[sim][queue]") {
+  world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 1, .max_calls_per_slot = 1}}};
+  std::vector<std::string> order;
+  world.net()["a:1"].call_takes(10ms).on_request = [&](attempt_request const& request) {
+    order.push_back(request.payload.to_string());
+  };
+  std::vector<std::string> expected;
+  for (int i = 0; i < 20; ++i) {
+    expected.push_back(std::to_string(i));
+    world.at(i * 1ms, [&world, i] { world.call(std::to_string(i), {.wait_for_ready = i % 2 == 0}); });
+  }
+  world.run_until(1s);
+  CHECK(order == expected);
+  CHECK(count_ok(world) == 20);
+}
+
+TEST_CASE("story: one call more than may wait fails at once with RESOURCE_EXHAUSTED", "[sim][queue]") {
+  recorder seen;
+  world world{{.pool = {.target = "a:1",
+                        .min_slots = 1,
+                        .max_slots = 1,
+                        .max_calls_per_slot = 1,
+                        .max_waiting = 2,
+                        .observer = &seen}}};
+  world.net()["a:1"].call_takes(100ms);
+  world.pool().open();
+  world.run_until(10ms);
+  for (int i = 0; i < 4; ++i) world.call();
+  world.run_for(1ms);
+  auto const& refused = world.calls().back();
+  REQUIRE(refused.done());
+  CHECK(refused.code() == status_code::resource_exhausted);
+  CHECK(refused.text() == "the pool's waiting queue is full");
+  CHECK(refused.info.origin == call_end::not_admitted);
+  CHECK(seen.failed_picks == std::vector<std::string>{"the pool's waiting queue is full"});
+  world.run_calls();
+  CHECK(count_ok(world) == 3);
+}
+
+TEST_CASE("story: thousands of calls end in one turn without starving the timers", "[sim][queue]") {
+  world world{{.pool = {.target = "a:1", .max_slots = 4}}};
+  world.net()["a:1"].call_takes(1s);
+  for (int i = 0; i < 3000; ++i) world.call("hello", {.timeout = 2s});
+  world.run_calls();
+  CHECK(world.elapsed() <= 2s);
+  CHECK(count_ok(world) == 400);
+}
