@@ -32,7 +32,8 @@ TEST_CASE("story: calls in flight on an endpoint that dies are tried again elsew
   CHECK(world.net()["b"].received() == 10);
 }
 
-TEST_CASE("story: with every endpoint down, calls that wait get through later, others fail and say why", "[sim][endpoint]") {
+TEST_CASE("story: with every endpoint down, calls that wait get through later, others fail and say why",
+          "[sim][endpoint]") {
   world world{{.pool = {.target = "a:1,b:1"}}};
   world.net()["a:1"].down("Connection refused");
   world.net()["b:1"].down("No route to host");
@@ -76,7 +77,8 @@ TEST_CASE("story: a pool that keeps one slot goes on to the next endpoint when t
   CHECK(hasty.info.endpoint == "c:1");
 }
 
-TEST_CASE("story: dials that fail back off by 1.6 up to the cap, and start over after a proven connection", "[sim][dial]") {
+TEST_CASE("story: dials that fail back off by 1.6 up to the cap, and start over after a proven connection",
+          "[sim][dial]") {
   world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 1}}};
   endpoint& a = world.net()["a:1"];
   a.down();

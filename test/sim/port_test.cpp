@@ -12,7 +12,9 @@ namespace {
 
 struct listener {
   listener(std::vector<std::string>& out, std::string says) : log(out), name(std::move(says)) {}
-  void on_back(completion how) { log.push_back(name + (how == completion::ok ? "" : how == completion::not_ok ? "!" : "?")); }
+  void on_back(completion how) {
+    log.push_back(name + (how == completion::ok ? "" : how == completion::not_ok ? "!" : "?"));
+  }
 
   std::vector<std::string>& log;
   std::string name;
@@ -95,7 +97,8 @@ TEST_CASE("sim port: a loop that would hang for ever throws instead, and says wh
   listener forgotten(log, "forgotten");
   void* out = nullptr;
   loop.start(forgotten.op, op_kind::user, "x", [&](void* tag) { port.expect(out = tag); });
-  CHECK_THROWS_WITH(loop.run(), Catch::Matchers::Contains("wait for ever") && Catch::Matchers::Contains("1 operations"));
+  CHECK_THROWS_WITH(loop.run(),
+                    Catch::Matchers::Contains("wait for ever") && Catch::Matchers::Contains("1 operations"));
   port.complete(out, completion::ok);
   loop.run();
   CHECK(log == std::vector<std::string>{"forgotten"});
@@ -131,8 +134,13 @@ TEST_CASE("sim world: a broken invariant names the seed and the command that rep
   sim::world world{{.seed = 4711, .pool = {.target = "a:1"}, .replay = "replay me"}};
   // an event that no pool sends
   sim::invariants& watched = world.watched();
-  static_cast<observer&>(watched).on(
-      events::slot_changed{.at = {}, .endpoint = "a:1", .slot = 0, .from = slot_state::closed, .to = slot_state::ready, .why = "", .spent = {}});
+  static_cast<observer&>(watched).on(events::slot_changed{.at = {},
+                                                          .endpoint = "a:1",
+                                                          .slot = 0,
+                                                          .from = slot_state::closed,
+                                                          .to = slot_state::ready,
+                                                          .why = "",
+                                                          .spent = {}});
   try {
     world.run_for(1s);
     FAIL("it went unnoticed");

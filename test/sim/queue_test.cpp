@@ -5,7 +5,8 @@
 using namespace millrace;
 using namespace millrace::sim;
 
-TEST_CASE("story: a burst at the start, with one slot on its way, is served by as many slots as it takes", "[sim][queue]") {
+TEST_CASE("story: a burst at the start, with one slot on its way, is served by as many slots as it takes",
+          "[sim][queue]") {
   world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 4, .max_calls_per_slot = 10}}};
   endpoint& a = world.net()["a:1"];
   a.call_takes(50ms);

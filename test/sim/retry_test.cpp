@@ -146,7 +146,8 @@ TEST_CASE("story: a quiet pool may retry at the floor rate only", "[sim][retry]"
   CHECK(extra >= 55);
 }
 
-TEST_CASE("story: metadata goes with every attempt, and illegal metadata ends the call before the first", "[sim][retry]") {
+TEST_CASE("story: metadata goes with every attempt, and illegal metadata ends the call before the first",
+          "[sim][retry]") {
   world world{{.pool = {.target = "a:1"}}};
   endpoint& a = world.net()["a:1"];
   std::vector<std::string> heard;

@@ -110,13 +110,15 @@ void pool::on_slot_changed(slot& one, slot_state from, slot_state to, std::strin
                                               .why = why,
                                               .spent = spent});
   }
-  if (to == slot_state::ready) {
-    // the endpoint answers: nobody waits out a backoff for it
-    for (auto const& other : slots_) {
-      if (other.get() != &one && other->endpoint_number() == one.endpoint_number()) other->nudge();
-    }
-  }
   keep_house_soon();
+}
+
+// a call succeeded there: nobody waits out a backoff for that endpoint. That it accepted a connection would not do: servers
+// that accept and drop would be dialed in a circle
+void pool::on_slot_proven(slot& one) {
+  for (auto const& other : slots_) {
+    if (other.get() != &one && other->endpoint_number() == one.endpoint_number()) other->nudge();
+  }
 }
 
 void pool::rebuild() {
@@ -144,14 +146,13 @@ pool::acquired pool::acquire(waiter& one, error_code& error) {
     error = errc::pool_closed;
   } else if (waiters_.empty() && try_take(one)) {
     return acquired::now;
-  } else if (!one.wait_for_ready && hopeless()) {
+  } else if (grow(); !one.wait_for_ready && hopeless()) {
     error = errc::no_endpoint_ready;
   } else if (waiting_ >= params_.max_waiting) {
     error = errc::queue_full;
   } else {
     waiters_.push_back(one);
     ++waiting_;
-    grow();
     return acquired::later;
   }
   tell_refused(static_cast<errc>(error.value()), duration::zero());

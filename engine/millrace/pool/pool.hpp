@@ -128,6 +128,7 @@ class pool final : private slot_host, private stop_listener {
   void release_dial(slot& one) noexcept override;
   channel* open_channel(slot& one) override;
   void on_slot_changed(slot& one, slot_state from, slot_state to, std::string_view why, duration spent) override;
+  void on_slot_proven(slot& one) override;
   void on_permit_released(slot& one, status_code outcome, duration held) noexcept override;
   void on_stop() noexcept override;
 

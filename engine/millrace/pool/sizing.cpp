@@ -11,19 +11,24 @@ auto open_on(std::span<slot_size const> slots, std::uint32_t endpoint) noexcept 
                        [=](slot_size const& one) { return one.open && one.endpoint == endpoint; });
 }
 
-bool dials(std::span<slot_size const> slots, std::uint32_t endpoint) noexcept {
-  return std::any_of(slots.begin(), slots.end(),
-                     [=](slot_size const& one) { return one.dialing && one.endpoint == endpoint; });
+bool any(std::span<slot_size const> slots, auto&& test) noexcept {
+  return std::any_of(slots.begin(), slots.end(), test);
 }
 
 }  // namespace
 
 std::optional<std::uint32_t> slot_to_grow(std::span<slot_size const> slots) noexcept {
+  if (any(slots, [](slot_size const& one) { return one.ready && one.free > 0; })) return std::nullopt;
+  bool const connected = any(slots, [](slot_size const& one) { return one.ready; });
+  bool const dialing = any(slots, [](slot_size const& one) { return one.dialing; });
+  if (!connected && dialing) return std::nullopt;
   std::optional<std::uint32_t> best;
   for (std::uint32_t at = 0; at < slots.size(); ++at) {
     slot_size const& one = slots[at];
-    if (one.ready && one.free > 0) return std::nullopt;
-    if (one.open || dials(slots, one.endpoint)) continue;
+    auto const same = [&](slot_size const& other) { return other.dialing && other.endpoint == one.endpoint; };
+    if (one.open || any(slots, same)) continue;
+    // in an outage more connections to where there is none would only dial more
+    if (!connected && open_on(slots, one.endpoint) > 0) continue;
     if (!best || open_on(slots, one.endpoint) < open_on(slots, slots[*best].endpoint)) best = at;
   }
   return best;

@@ -17,7 +17,8 @@ struct slot_size {
 };
 
 /// Which vacant slot a pool should open because calls wait for room (gRFC A105's rule: a new connection only when every
-/// ready one is full, one dial at a time an endpoint). None when there is room, when room is on its way, or when all are open.
+/// ready one is full, one dial at a time an endpoint). While none is ready, only an endpoint that was not tried yet. None when
+/// there is room, when room is on its way, or when all are open.
 std::optional<std::uint32_t> slot_to_grow(std::span<slot_size const> slots) noexcept;
 
 }  // namespace millrace

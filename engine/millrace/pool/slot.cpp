@@ -100,7 +100,10 @@ void slot::take(permit& into) noexcept {
 
 void slot::put_back(permit& one, status_code outcome) noexcept {
   --in_flight_;
-  if (outcome == status_code::ok) step(slot_event::proven{});
+  if (outcome == status_code::ok && !machine_.proven()) {
+    step(slot_event::proven{});
+    if (machine_.proven()) host_.on_slot_proven(*this);
+  }
   host_.on_permit_released(*this, outcome, loop_.now() - one.taken_);
   if (in_flight_ == 0) step(slot_event::last_call_done{});
 }

@@ -24,6 +24,8 @@ class slot_host {
   virtual void release_dial(slot& one) noexcept = 0;
   virtual channel* open_channel(slot& one) = 0;
   virtual void on_slot_changed(slot& one, slot_state from, slot_state to, std::string_view why, duration spent) = 0;
+  /// Its connection has just carried the first call that succeeded.
+  virtual void on_slot_proven(slot& one) = 0;
   virtual void on_permit_released(slot& one, status_code outcome, duration held) noexcept = 0;
 
  protected:

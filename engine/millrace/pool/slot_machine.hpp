@@ -35,7 +35,7 @@ struct observed {
 struct watch_expired {};  ///< A slice passed and nothing changed.
 struct elapsed {};        ///< The armed timer fell due.
 struct proven {};         ///< A call on this slot succeeded.
-struct nudge {};          ///< The endpoint answers others, or the user says so: do not wait out the backoff.
+struct nudge {};          ///< The endpoint served others, or the user says so: do not wait out the backoff.
 struct drain {
   bool in_use;  ///< Calls are in flight on it.
 };
@@ -94,6 +94,9 @@ class slot_machine {
   slot_actions step(slot_event_at const& event) noexcept;
 
   slot_state state() const noexcept { return state_; }
+
+  /// The present connection has carried a call that succeeded.
+  bool proven() const noexcept { return proven_; }
 
  private:
   slot_actions on(time_point now, slot_event::open) noexcept;

@@ -38,7 +38,8 @@ void invariants::check_pool(pool& of) {
     in_flight += one.in_flight;
     slot_state const told = one.number < slots_.size() ? slots_[one.number] : slot_state::vacant;
     if (one.state != told) {
-      broken(fmt::format("slot {} is {}, and its observer knows it as {}", one.number, to_string(one.state), to_string(told)));
+      broken(fmt::format("slot {} is {}, and its observer knows it as {}", one.number, to_string(one.state),
+                         to_string(told)));
     }
     if (one.in_flight > of.params().max_calls_per_slot) {
       broken(fmt::format("slot {} carries {} calls", one.number, one.in_flight));
@@ -55,9 +56,11 @@ void invariants::check_pool(pool& of) {
 }
 
 void invariants::check_over() {
-  if (!open_.empty()) broken(fmt::format("{} calls never finished, the first is {}", open_.size(), open_.begin()->second));
+  if (!open_.empty())
+    broken(fmt::format("{} calls never finished, the first is {}", open_.size(), open_.begin()->second));
   if (!started_.empty()) broken(fmt::format("{} calls had on_start and no on_done", started_.size()));
-  if (net_.context().outstanding() != 0) broken(fmt::format("{} operations did not come back", net_.context().outstanding()));
+  if (net_.context().outstanding() != 0)
+    broken(fmt::format("{} operations did not come back", net_.context().outstanding()));
   if (net_.events().tags_out() != 0) broken(fmt::format("{} tags are still out", net_.events().tags_out()));
   if (net_.live_attempts() != 0) broken(fmt::format("{} attempts were not released", net_.live_attempts()));
   if (net_.live_channels() != 0) broken(fmt::format("{} channels are still open", net_.live_channels()));

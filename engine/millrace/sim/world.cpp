@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/sim/world.hpp>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <fmt/format.h>
+#include <boost/asio/bind_cancellation_slot.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -104,9 +104,9 @@ call_record& world::call(std::string request, call_options options) {
   invariants_->on_called(one);
   invariants::quiet_scope const quiet(*invariants_, "the initiating function");
   client_->async_call(called(), std::move(request), std::move(options),
-                     boost::asio::bind_cancellation_slot(one.cancellation.slot(), [this, &one](call_result result) {
-                       on_call_done(one, std::move(result));
-                     }));
+                      boost::asio::bind_cancellation_slot(one.cancellation.slot(), [this, &one](call_result result) {
+                        on_call_done(one, std::move(result));
+                      }));
   return one;
 }
 
