@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -20,10 +21,11 @@ namespace millrace::test {
 class echo_server final : private millrace::echo::Echo::Service {
  public:
   /// Port 0 picks a free one.
-  explicit echo_server(int port = 0) {
+  explicit echo_server(
+      int port = 0, std::shared_ptr<grpc::ServerCredentials> const& credentials = grpc::InsecureServerCredentials()) {
     grpc::ServerBuilder builder;
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-    builder.AddListeningPort("127.0.0.1:" + std::to_string(port), grpc::InsecureServerCredentials(), &port_);
+    builder.AddListeningPort("127.0.0.1:" + std::to_string(port), credentials, &port_);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
   }
@@ -43,6 +45,15 @@ class echo_server final : private millrace::echo::Echo::Service {
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   int calls() const { return calls_; }
 
+  /// What the last call had under `key`, comma-separated.
+  std::string last_sent(std::string const& key) const {
+    std::lock_guard const lock(mutex_);
+    std::string all;
+    auto const [begin, end] = last_metadata_.equal_range(key);
+    for (auto one = begin; one != end; ++one) all += (all.empty() ? "" : ",") + one->second;
+    return all;
+  }
+
   /// The client sockets that calls came from.
   std::size_t connections() const {
     std::lock_guard const lock(mutex_);
@@ -56,6 +67,10 @@ class echo_server final : private millrace::echo::Echo::Service {
     {
       std::lock_guard const lock(mutex_);
       peers_.insert(context->peer());
+      last_metadata_.clear();
+      for (auto const& [key, value] : context->client_metadata()) {
+        last_metadata_.emplace(std::string(key.data(), key.size()), std::string(value.data(), value.size()));
+      }
     }
     int const previous = previous_attempts(*context);
     if (request->headers_first()) {
@@ -90,6 +105,7 @@ class echo_server final : private millrace::echo::Echo::Service {
   std::atomic<bool> stopping_ = false;
   mutable std::mutex mutex_;
   std::set<std::string> peers_;
+  std::multimap<std::string, std::string> last_metadata_;
 };
 
 }  // namespace millrace::test
