@@ -119,7 +119,7 @@ call_actions call_machine::break_off(call_end why) noexcept {
       }
       return actions;
     case call_state::ending: actions.push_back(abandon_hold{.ending = true}); return actions;
-    case call_state::fresh:
+    case call_state::fresh: break;
     case call_state::ended: return actions;
   }
   end(why, actions);

@@ -108,11 +108,11 @@ using call_actions = inplace_vector<call_action_any, 3>;
 /// Leads one unary call from its start to its handler: interceptors, slot, attempts with gRFC A6 retries, outcome. Ends
 /// exactly once whatever arrives in whatever order; an event that means nothing where the call stands has no effect.
 ///
-/// | cancellation | starting, queued before the first attempt | queued again, backing off | attempting            |
-/// |--------------|-------------------------------------------|---------------------------|-----------------------|
-/// | total        | ends                                      | no effect                 | no effect             |
-/// | partial      | ends                                      | ends                      | no further attempts   |
-/// | terminal     | ends                                      | ends                      | cuts the attempt off  |
+/// | cancellation | fresh, starting, queued before the first attempt | queued again, backing off | attempting           |
+/// |--------------|--------------------------------------------------|---------------------------|----------------------|
+/// | total        | ends                                             | no effect                 | no effect            |
+/// | partial      | ends                                             | ends                      | no further attempts  |
+/// | terminal     | ends                                             | ends                      | cuts the attempt off |
 class call_machine {
  public:
   /// `deadline` is the call's. Expects a validated policy.
@@ -120,6 +120,9 @@ class call_machine {
       : retry_(policy, budget, random, deadline) {}
 
   call_actions step(call_event_at const& event) noexcept;
+
+  /// The call's deadline is earlier than the constructor was told; no retry is made that would miss it.
+  void shorten_deadline(time_point at) noexcept { retry_.shorten_deadline(at); }
 
   call_state state() const noexcept { return state_; }
   bool ended() const noexcept { return state_ == call_state::ended; }

@@ -47,10 +47,16 @@ void unary_call::begin() noexcept {
 }
 
 void unary_call::cancel(boost::asio::cancellation_type type) noexcept {
-  using boost::asio::cancellation_type;
   if (machine_.state() == call_state::fresh) {
     cancelled_early_ = cancelled_early_ ? *cancelled_early_ | type : type;
-  } else if ((type & cancellation_type::terminal) != cancellation_type::none) {
+  } else {
+    step_cancel(type);
+  }
+}
+
+void unary_call::step_cancel(boost::asio::cancellation_type type) {
+  using boost::asio::cancellation_type;
+  if ((type & cancellation_type::terminal) != cancellation_type::none) {
     step(call_event::cancel{cancel_depth::terminal});
   } else if ((type & cancellation_type::partial) != cancellation_type::none) {
     step(call_event::cancel{cancel_depth::partial});
@@ -77,8 +83,8 @@ void unary_call::on_begin(completion how) {
   }
   loop_.arm(deadline_timer_, context_.deadline());
   if (client_->pool() != nullptr) client_->pool()->budget().deposit(loop_.now());
+  if (cancelled_early_) step_cancel(*cancelled_early_);
   step(call_event::start{});
-  if (cancelled_early_) cancel(*cancelled_early_);
 }
 
 // ---- interceptors
@@ -125,7 +131,10 @@ void unary_call::after_start(chain_action&& action) {
       case chain_action::kind::passed: break;
     }
     if (stage_ == hook::send_message) break;
-    if (context_.deadline() != deadline_timer_.due()) loop_.arm(deadline_timer_, context_.deadline());
+    if (context_.deadline() != deadline_timer_.due()) {
+      loop_.arm(deadline_timer_, context_.deadline());
+      machine_.shorten_deadline(context_.deadline());
+    }
     stage_ = hook::send_message;
     if (!client_->params().interceptors.wants(hook::send_message)) break;
     action = run_stage(hook::send_message);
@@ -201,7 +210,11 @@ void unary_call::on_interrupted(completion how) {
   interrupt_queued_ = false;
   if (how == completion::abandoned) {
     // an attempt or a completion that is still out frees the call
-    if (machine_.state() != call_state::attempting && !machine_.ended()) hand_over(how);
+    if (permit_.held()) {
+      attempt_->cancel();
+    } else if (!machine_.ended()) {
+      hand_over(how);
+    }
     return;
   }
   if (std::exchange(refused_, false)) refused(refusal_);
@@ -241,7 +254,8 @@ void unary_call::on_attempt(completion how) {
   if (how == completion::abandoned) {
     if (loop_.ending()) {
       permit_.release(status_code::cancelled);
-      return hand_over(how);
+      if (!interrupt_queued_) hand_over(how);  // else the interrupt does
+      return;
     }
     attempt_->result = {status_code::unavailable, "the loop is stopping", {}};
   }

@@ -57,6 +57,7 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   virtual void destroy() noexcept = 0;
 
   void step(decltype(call_event_at::what) what);
+  void step_cancel(boost::asio::cancellation_type type);
   void perform(call_action_any const& action);
   void do_it(call_action::run_start);
   void do_it(call_action::abandon_hold action);

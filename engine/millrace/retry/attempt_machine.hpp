@@ -6,6 +6,7 @@
 #include <millrace/retry/backoff.hpp>
 #include <millrace/time/clock.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <variant>
@@ -59,6 +60,9 @@ class attempt_machine {
 
   /// An attempt ended. The deposit in the budget, one a call, is the caller's.
   attempt_action resume(attempt_outcome const& outcome) noexcept;
+
+  /// Brings the call's deadline forward.
+  void shorten_deadline(time_point at) noexcept { deadline_ = std::min(deadline_, at); }
 
   /// No further attempts: whatever is in flight ends with `retry_denial::cancelled`.
   void cancel() noexcept { denied_ = retry_denial::cancelled; }

@@ -111,13 +111,13 @@ struct cell {
   std::string actions;
 };
 
-/// What breaks a call off whose state needs `undo` first.
+/// What breaks a call off whose state needs `undo` ("" or "action ") first.
 std::optional<cell> broken_off(std::string const& on, std::string const& undo, bool total) {
   using enum call_state;
-  if (on == "deadline") return cell{ending, undo + " " + end(call_end::deadline)};
-  if (on == "revoke") return cell{ending, undo + " " + end(call_end::revoked)};
+  if (on == "deadline") return cell{ending, undo + end(call_end::deadline)};
+  if (on == "revoke") return cell{ending, undo + end(call_end::revoked)};
   if (on == "partial" || on == "terminal" || (on == "total" && total)) {
-    return cell{ending, undo + " " + end(call_end::cancelled)};
+    return cell{ending, undo + end(call_end::cancelled)};
   }
   return std::nullopt;
 }
@@ -126,16 +126,18 @@ cell expected(call_state from, std::string const& on) {
   using enum call_state;
   cell const nothing{from, ""};
   switch (from) {
-    case fresh: return on == "start" ? cell{starting, "run_start"} : nothing;
+    case fresh:
+      if (on == "start") return {starting, "run_start"};
+      return broken_off(on, "", true).value_or(nothing);
     case starting:
       if (on == "passed") return {queued, "queue"};
       if (on == "finished") return {ending, end(call_end::intercepted)};
-      return broken_off(on, "abandon", true).value_or(nothing);
+      return broken_off(on, "abandon ", true).value_or(nothing);
     case queued:
       if (on == "admitted") return {attempting, "attempt"};
       if (on == "refused") return {ending, end(call_end::not_admitted)};
       if (on == "hopeless") return {backing_off, "wait"};
-      return broken_off(on, "leave", true).value_or(nothing);
+      return broken_off(on, "leave ", true).value_or(nothing);
     case attempting:
       if (on == "ok") return {ending, end(call_end::attempt)};
       if (on == "unavailable") return {backing_off, "wait"};
@@ -146,7 +148,7 @@ cell expected(call_state from, std::string const& on) {
       return nothing;
     case backing_off:
       if (on == "elapsed") return {queued, "queue"};
-      return broken_off(on, "stop_waiting", false).value_or(nothing);
+      return broken_off(on, "stop_waiting ", false).value_or(nothing);
     case ending:
       if (on == "ended") return {ended, "complete"};
       if (on == "deadline" || on == "terminal" || on == "revoke" || on == "partial") return {ending, "abandon_ending"};
