@@ -30,9 +30,9 @@ namespace {
 
 /// An engine without the world around it, so that its calls are made as a user makes them.
 struct engine {
-  millrace::loop loop{std::make_unique<port>()};
+  millrace::loop loop{std::make_unique<sim::port>()};
   sim::net net{loop, 1};
-  millrace::pool pool{loop, {.target = "a:1"}, std::make_unique<channel_factory>(net)};
+  millrace::pool pool{loop, {.target = "a:1"}, std::make_unique<sim::channel_factory>(net)};
   sim::client client{pool, net};
   method const& say = world::called();
 };
