@@ -26,6 +26,7 @@ client_core::client_core(millrace::pool& from, std::unique_ptr<millrace::transpo
       params_(checked(std::move(params))),
       observer_(params_.observer != nullptr ? params_.observer : from.told()) {
   from.add(*this);
+  loop_.add(*this);
 }
 
 client_core::~client_core() = default;
@@ -35,6 +36,11 @@ void client_core::enter(unary_call& one) noexcept { calls_.push_back(one); }
 // told before the pool's destructor ends: afterwards nobody here touches it
 void client_core::on_pool_closed() noexcept {
   pool_ = nullptr;
+  calls_.for_each([](unary_call& one) { one.revoke(); });
+}
+
+// the pool says so too, unless it has gone before
+void client_core::on_stop() noexcept {
   calls_.for_each([](unary_call& one) { one.revoke(); });
 }
 

@@ -15,7 +15,7 @@ struct active_call_tag;
 
 /// What a client is, whatever its messages: a pool, a transport, defaults, and the calls under way. Shared by the client's
 /// copies and its calls; the last of them lets go.
-class client_core final : private pool_client {
+class client_core final : private pool_client, private stop_listener {
  public:
   /// Throws std::invalid_argument naming `client_params.<field>`.
   client_core(millrace::pool& from, std::unique_ptr<millrace::transport> over, client_params params);
@@ -34,6 +34,7 @@ class client_core final : private pool_client {
 
  private:
   void on_pool_closed() noexcept override;
+  void on_stop() noexcept override;
 
   millrace::loop& loop_;
   millrace::pool* pool_;

@@ -123,7 +123,7 @@ void unary_call::do_it(call_action::run_start) {
 void unary_call::after_start(chain_action&& action) {
   for (;;) {
     switch (action.what) {
-      case chain_action::kind::held: return;
+      case chain_action::kind::held: return bound_hold();
       case chain_action::kind::finished:
         result_ = std::move(*action.outcome);
         return step(call_event::start_finished{});
@@ -140,6 +140,12 @@ void unary_call::after_start(chain_action&& action) {
     action = run_stage(hook::send_message);
   }
   step(call_event::start_passed{});
+}
+
+// what bounds a hold is the deadline's timer, and a stopping loop waits for none, nor is there one after the deadline
+void unary_call::bound_hold() noexcept {
+  bool const too_late = machine_.state() == call_state::ending && loop_.now() >= context_.deadline();
+  if (too_late || loop_.stopping()) revoke();
 }
 
 // from any thread, and perhaps from inside the hook that took the handle
@@ -217,8 +223,9 @@ void unary_call::on_interrupted(completion how) {
     }
     return;
   }
-  if (std::exchange(refused_, false)) refused(refusal_);
+  // first, because a refusal may lead to a retry, which asks the pool's budget, and a pool that revokes may be gone
   if (std::exchange(revoked_, false)) step(call_event::revoke{});
+  if (std::exchange(refused_, false)) refused(refusal_);
 }
 
 void unary_call::do_it(call_action::leave_queue) {
@@ -272,6 +279,7 @@ void unary_call::on_attempt(completion how) {
   }
   if (info_ != nullptr) info_->endpoint = permit_.endpoint();
   permit_.release(attempt_->result.code);
+  if (revoked_) step(call_event::revoke{});  // before the interrupt that brings it: the budget may be gone with the pool
   step(call_event::attempt_done{.code = attempt_->result.code,
                                 .committed = attempt_->committed,
                                 .never_left = attempt_->never_left,
@@ -367,7 +375,7 @@ void unary_call::run_end_stages() {
 // true when there is another stage to run
 bool unary_call::after_end_stage(chain_action&& action) {
   switch (action.what) {
-    case chain_action::kind::held: return false;
+    case chain_action::kind::held: bound_hold(); return false;
     case chain_action::kind::finished: result_ = std::move(*action.outcome); break;
     case chain_action::kind::passed:
     case chain_action::kind::refused: break;

@@ -86,6 +86,7 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
 
   chain_action run_stage(hook stage);
   void after_start(chain_action&& action);
+  void bound_hold() noexcept;
   void run_end_stages();
   bool after_end_stage(chain_action&& action);
   millrace::status status_of(call_end why);
