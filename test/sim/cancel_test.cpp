@@ -253,6 +253,20 @@ TEST_CASE("deadline: a held outcome is delivered on time", "[sim][deadline]") {
   world.run_for(1ms);
 }
 
+TEST_CASE("deadline: on_done of a call whose deadline ended it cannot hold it any longer", "[sim][deadline]") {
+  auto holds = std::make_shared<holder>(hook::done);
+  world world{{.pool = {.target = "a:1"}, .interceptors = list(holds)}};
+  world.net()["a:1"].answer_with({.after = duration::max()});
+  auto& call = world.call("hello", {.timeout = 2s});
+  world.run_until(3s);
+  REQUIRE(holds->held.size() == 1);
+  REQUIRE(call.done());
+  CHECK(call.code() == status_code::deadline_exceeded);
+  CHECK(call.took() == 2s);
+  holds->held.clear();
+  world.run_for(1ms);
+}
+
 TEST_CASE("deadline: a client's default counts for a call without one", "[sim][deadline]") {
   world world{{.pool = {.target = "a:1"}, .client = {.default_timeout = 3s}}};
   world.net()["a:1"].black_hole();

@@ -3,6 +3,9 @@
 #include "support.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/post.hpp>
+
+#include <optional>
 
 using namespace millrace;
 using namespace millrace::sim;
@@ -296,5 +299,66 @@ TEST_CASE("end: a pool destroyed with everything in the middle of something leav
   make_calls(world, 0s, 50ms, 1ms, {.wait_for_ready = true});
   world.at(ms * 1ms, [&] { world.destroy_pool(); });
   world.run_until(100ms);
+  CHECK(world.watched().open_calls() == 0);
+}
+
+TEST_CASE("end: a stopped loop does not wait for what interceptors hold", "[sim][end]") {
+  auto const where = GENERATE(hook::start, hook::send_message, hook::done);
+  auto holds = std::make_shared<holder>(where);
+  world world{{.pool = {.target = "a:1"}, .interceptors = list(holds)}};
+  auto& before = world.call("hello", {.timeout = 60s});
+  world.run_until(1s);
+  world.stop();
+  auto& after = world.call("hello", {.timeout = 60s});
+  world.run_for(1s);
+  REQUIRE(before.done());
+  CHECK(before.took() == 1s);
+  REQUIRE(after.done());
+  CHECK(after.took() == 0s);
+  holds->held.clear();
+}
+
+TEST_CASE("end: a loop that stops after its pool has gone ends the calls that interceptors hold", "[sim][end]") {
+  auto holds = std::make_shared<holder>(hook::done);
+  world world{{.pool = {.target = "a:1"}, .interceptors = list(holds)}};
+  world.net()["a:1"].answer_with({.after = duration::max()});
+  auto& call = world.call("hello", {.timeout = 60s});
+  world.run_until(1s);
+  world.destroy_pool();
+  world.run_until(2s);
+  REQUIRE(holds->held.size() == 1);
+  CHECK_FALSE(call.done());
+  world.stop();
+  REQUIRE(call.done());
+  CHECK(call.code() == status_code::unavailable);
+  holds->held.clear();
+}
+
+TEST_CASE("end: a refusal on its way when the pool goes asks nothing of it any more", "[sim][end]") {
+  struct destroyer final : observer {
+    world* in = nullptr;
+    using observer::on;
+    void on(events::pick_failed const&) noexcept override {
+      boost::asio::post(in->loop(), [this] {
+        if (in->has_pool()) in->destroy_pool();
+      });
+    }
+  };
+  destroyer last;
+  world world{{.pool = {.target = "a:1", .observer = &last}}};
+  last.in = &world;
+  world.net()["a:1"].down();
+  auto& call = world.call();
+  world.run_calls();
+  CHECK(call.code() == status_code::unavailable);
+  CHECK_FALSE(world.has_pool());
+}
+
+TEST_CASE("end: a thousand attempts that fail as the pool goes ask nothing of it any more", "[sim][end]") {
+  world world{{.pool = {.target = "a:1", .max_calls_per_slot = 1000}}};
+  world.net()["a:1"].answer_with({.code = status_code::unavailable, .after = 1s});
+  for (int i = 0; i < 1000; ++i) world.call();
+  world.at(1001ms, [&] { world.destroy_pool(); });
+  world.run_until(3s);
   CHECK(world.watched().open_calls() == 0);
 }

@@ -146,7 +146,11 @@ stop_report world::stop(duration grace) {
 void world::finish() {
   if (std::exchange(finished_, true)) return;
   if (pool_ != nullptr) destroy_pool();
-  run_for(std::chrono::milliseconds(1));
+  if (loop_.stopping()) {
+    loop_.stop(std::chrono::seconds(1));  // once more: what came back after the first grace
+  } else {
+    run_for(std::chrono::milliseconds(1));
+  }
   invariants_->check_over();
   throw_if_broken();
 }

@@ -74,6 +74,7 @@ class world {
   /// Until `destroy_pool`.
   millrace::pool& pool() noexcept { return *pool_; }
   bool has_pool() const noexcept { return pool_ != nullptr; }
+  bool stopped() const noexcept { return loop_.stopping(); }
 
   /// Tells one more observer what the pool and the client tell theirs. Not from inside a hook.
   void add(observer& one) { observers_.add(one); }
