@@ -37,7 +37,8 @@ EchoRequest failing(grpc::StatusCode code) {
 }
 
 /// Calls once and runs the loop until the answer.
-rpc_result<EchoReply> call(millrace::loop& loop, client<Echo> echo, EchoRequest const& request, call_options options = {}) {
+rpc_result<EchoReply> call(millrace::loop& loop, client<Echo> echo, EchoRequest const& request,
+                           call_options options = {}) {
   std::optional<rpc_result<EchoReply>> answer;
   echo.async_call<&Echo::Stub::PrepareAsyncSay>(request, std::move(options),
                                                 [&](rpc_result<EchoReply> reply) { answer = std::move(reply); });
@@ -84,7 +85,8 @@ TEST_CASE("live: coroutines, futures and callbacks get the same answer", "[live]
       loop,
       [&]() -> asio::awaitable<void> {
         auto first = co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>(saying("deferred"), {.timeout = 5s});
-        auto second = co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>(saying("awaitable"), {}, asio::use_awaitable);
+        auto second =
+            co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>(saying("awaitable"), {}, asio::use_awaitable);
         said = first.value().text() + " " + second.value().text();
       },
       asio::detached);

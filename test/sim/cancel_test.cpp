@@ -80,7 +80,8 @@ TEST_CASE("cancel: an attempt in flight is cut off by terminal and finished othe
   }
 }
 
-TEST_CASE("cancel: partial lets the attempt in flight finish and makes no other; total changes nothing", "[sim][cancel]") {
+TEST_CASE("cancel: partial lets the attempt in flight finish and makes no other; total changes nothing",
+          "[sim][cancel]") {
   auto const depth = GENERATE(total, partial);
   recorder seen;
   world world{{.pool = {.target = "a:1", .observer = &seen}}};
@@ -113,7 +114,8 @@ TEST_CASE("cancel: while the call backs off, partial and terminal end it, total 
   }
 }
 
-TEST_CASE("cancel: while the call waits for a slot again, partial and terminal end it, total does not", "[sim][cancel]") {
+TEST_CASE("cancel: while the call waits for a slot again, partial and terminal end it, total does not",
+          "[sim][cancel]") {
   auto const depth = GENERATE(total, partial, terminal);
   world world{full_pool()};
   endpoint& a = world.net()["a:1"];

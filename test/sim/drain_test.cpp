@@ -278,7 +278,8 @@ TEST_CASE("end: handlers that have not run when the loop is destroyed are destro
     std::optional<net> servers;  // what the loop abandons needs it
     loop on(std::make_unique<sim::port>());
     servers.emplace(on, 1)["a:1"].answer_with({.after = duration::max()});
-    auto slots = std::make_unique<pool>(on, pool_params{.target = "a:1"}, std::make_unique<sim::channel_factory>(*servers));
+    auto slots =
+        std::make_unique<pool>(on, pool_params{.target = "a:1"}, std::make_unique<sim::channel_factory>(*servers));
     client calls(*slots, *servers);
     calls.async_call(world::called(), "hello", {}, [&, token](call_result) { called = true; });
     on.run_until(on.now() + 1s);

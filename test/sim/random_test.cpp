@@ -172,8 +172,7 @@ void plan_guests(world& in, std::deque<guest>& guests, bool& twice, rng& random,
       in.pool().async_acquire(timeout, waits, boost::asio::bind_cancellation_slot(slot, got));
     });
     if (chance(random, 0.2)) {
-      in.at(between(random, 0s, until),
-            [&one] { one.cancellation.emit(boost::asio::cancellation_type::total); });
+      in.at(between(random, 0s, until), [&one] { one.cancellation.emit(boost::asio::cancellation_type::total); });
     }
   }
 }

@@ -58,7 +58,9 @@ struct counting_allocator {
     std::allocator<T>().deallocate(p, n);
   }
   template <class U>
-  bool operator==(counting_allocator<U> const& other) const { return to == other.to; }
+  bool operator==(counting_allocator<U> const& other) const {
+    return to == other.to;
+  }
   counts* to;
 };
 
@@ -116,7 +118,8 @@ TEST_CASE("token: none at all is deferred, and starts when awaited", "[sim][toke
   CHECK(reply == "a:1: hello");
 }
 
-TEST_CASE("token: deferred operations that are not started cost nothing, and may be started elsewhere", "[sim][token]") {
+TEST_CASE("token: deferred operations that are not started cost nothing, and may be started elsewhere",
+          "[sim][token]") {
   engine one;
   { auto never_started = one.client.async_call(one.say, "hello", {}, asio::deferred); }
   auto later = one.client.async_call(one.say, "hello", {}, asio::deferred);
@@ -139,7 +142,8 @@ TEST_CASE("token: use_future", "[sim][token]") {
 TEST_CASE("token: as_tuple", "[sim][token]") {
   engine one;
   std::string reply;
-  one.client.async_call(one.say, "hello", {}, asio::as_tuple([&](std::tuple<call_result> result) { reply = *std::get<0>(result); }));
+  one.client.async_call(one.say, "hello", {},
+                        asio::as_tuple([&](std::tuple<call_result> result) { reply = *std::get<0>(result); }));
   asio::co_spawn(
       one.loop,
       [&]() -> asio::awaitable<void> {
@@ -184,7 +188,8 @@ TEST_CASE("token: bind_allocator gets its memory back when the call is abandoned
   {
     engine one;
     one.net["a:1"].answer_with({.after = duration::max()});
-    one.client.async_call(one.say, "hello", {}, asio::bind_allocator(counting_allocator<void>(seen), [](call_result) {}));
+    one.client.async_call(one.say, "hello", {},
+                          asio::bind_allocator(counting_allocator<void>(seen), [](call_result) {}));
     one.loop.run_until(one.loop.now() + 1s);
     one.loop.stop();
   }

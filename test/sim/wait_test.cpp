@@ -16,7 +16,8 @@ struct outcome {
   explicit outcome(world& in) : world_(in) {}
 
   void ready(ready_params wanted) {
-    world_.pool().async_ready(wanted, boost::asio::bind_cancellation_slot(signal.slot(), [this](error_code e) { set(e); }));
+    world_.pool().async_ready(wanted,
+                              boost::asio::bind_cancellation_slot(signal.slot(), [this](error_code e) { set(e); }));
   }
   void acquire(duration timeout, bool wait_for_ready = false) {
     world_.pool().async_acquire(timeout, wait_for_ready,

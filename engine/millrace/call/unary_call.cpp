@@ -279,7 +279,8 @@ void unary_call::on_attempt(completion how) {
   }
   if (info_ != nullptr) info_->endpoint = permit_.endpoint();
   permit_.release(attempt_->result.code);
-  if (revoked_) step(call_event::revoke{});  // before the interrupt that brings it: the budget may be gone with the pool
+  if (revoked_)
+    step(call_event::revoke{});  // before the interrupt that brings it: the budget may be gone with the pool
   step(call_event::attempt_done{.code = attempt_->result.code,
                                 .committed = attempt_->committed,
                                 .never_left = attempt_->never_left,

@@ -35,9 +35,9 @@ template <class Handler>
 class completion_handler {
  public:
   // an executor that counts work may be of another type: io_context's are
-  using executor = std::decay_t<
-      typename boost::asio::prefer_result<boost::asio::associated_executor_t<Handler, loop::executor_type>,
-                                          boost::asio::execution::outstanding_work_t::tracked_t>::type>;
+  using executor =
+      std::decay_t<typename boost::asio::prefer_result<boost::asio::associated_executor_t<Handler, loop::executor_type>,
+                                                       boost::asio::execution::outstanding_work_t::tracked_t>::type>;
 
   completion_handler(loop& on, Handler&& handler)
       : handler_(std::move(handler)),

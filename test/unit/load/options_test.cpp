@@ -81,8 +81,9 @@ TEST_CASE("options: each flag sets what it names", "[load]") {
                           "--attempts",       "5",
                           "--balance",        "least_request",
                           "--json",           "-",
-                          "--allow-failures", "--quiet", "--no-cork",
-                          "--narrate",        "--wait-for-ready"});
+                          "--allow-failures", "--quiet",
+                          "--no-cork",        "--narrate",
+                          "--wait-for-ready"});
   CHECK(made.payload.empty());
   CHECK(made.connections == 12);
   CHECK(made.rate == 2500.5);
@@ -195,9 +196,10 @@ TEST_CASE("options: --help is the text and status 0, and names every flag", "[lo
   auto const parsed = parse({"--help"});
   auto const& [status, text] = std::get<bench::exit_now>(parsed);
   CHECK(status == 0);
-  for (auto const* const flag : {"--endpoints", "--method", "--payload-bytes", "--payload-file", "--connections",
-                                 "--concurrency", "--rate", "--duration", "--calls", "--timeout", "--attempts",
-                                 "--balance", "--json", "--allow-failures", "--quiet", "--no-cork", "--wait-for-ready"}) {
+  for (auto const* const flag :
+       {"--endpoints", "--method", "--payload-bytes", "--payload-file", "--connections", "--concurrency", "--rate",
+        "--duration", "--calls", "--timeout", "--attempts", "--balance", "--json", "--allow-failures", "--quiet",
+        "--no-cork", "--wait-for-ready"}) {
     INFO(flag);
     CHECK(text.find(flag) != std::string::npos);
   }
