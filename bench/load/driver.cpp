@@ -190,7 +190,7 @@ void driver::check_end() {
 void driver::on_second() {
   second_.expires_after(1s);
   second_.async_wait([this](error_code error) {
-    if (error) return;
+    if (error || drained_) return;  // the second may be over in the very turn that ended the work
     std::uint64_t const calls = latencies_.count();
     if (!asked_.quiet) {
       fmt::print(people_, "{:5.0f} s  {:8} calls/s  {:6} in flight  {} of {} connections ready  {} failed\n",
