@@ -20,7 +20,9 @@ namespace millrace {
 class loop::executor_type {
  public:
   executor_type(executor_type const& other) noexcept : loop_(other.loop_), flags_(other.flags_) { count(); }
-  executor_type(executor_type&& other) noexcept : executor_type(static_cast<executor_type const&>(other)) {}
+  // what is moved from no longer counts as work; it may still be used
+  executor_type(executor_type&& other) noexcept
+      : loop_(other.loop_), flags_(std::exchange(other.flags_, other.flags_ & ~tracked)) {}
   executor_type& operator=(executor_type const& other) noexcept {
     if (this == &other) return *this;
     other.count();
@@ -77,11 +79,7 @@ class loop::executor_type {
     using posted = function_operation<std::decay_t<F>>;
     void* const block = loop_->allocate(sizeof(posted));
     auto* const op = ::new (block) posted(*loop_, std::forward<F>(f));
-    if (running_in_this_thread()) {
-      loop_->schedule(*op);
-    } else {
-      loop_->inject(*op);
-    }
+    loop_->submit(*op);
   }
 
   friend bool operator==(executor_type const& a, executor_type const& b) noexcept {
