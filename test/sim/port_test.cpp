@@ -130,6 +130,13 @@ TEST_CASE("sim world: the same seed gives the same trace, another one another", 
   CHECK(trace_of(7) != trace_of(8));
 }
 
+TEST_CASE("sim net: an endpoint is known by host and port or by host alone, and an unknown one is an error",
+          "[sim][net]") {
+  sim::world world{{.pool = {.target = "a:1,b:1"}}};
+  CHECK(&world.net()["a"] == &world.net()["a:1"]);
+  CHECK_THROWS_WITH(world.net()["c"], "sim::net: there is no endpoint 'c'; there are: a:1 b:1");
+}
+
 TEST_CASE("sim world: a broken invariant names the seed and the command that replays it", "[sim][world]") {
   sim::world world{{.seed = 4711, .pool = {.target = "a:1"}, .replay = "replay me"}};
   // an event that no pool sends

@@ -63,7 +63,7 @@ struct pool_params {
 
   /// Bytes of a message at most, serialised; a larger one ends its call with RESOURCE_EXHAUSTED, as in gRPC, whose defaults
   /// these are. 0: no limit.
-  std::size_t max_response_bytes = 4 * 1024 * 1024;
+  std::size_t max_response_bytes = std::size_t{4} * 1024 * 1024;
   std::size_t max_request_bytes = 0;
 
   /// Channels without gRPC's filters for deadlines and message sizes, whose work on its own calls the engine does itself, and for

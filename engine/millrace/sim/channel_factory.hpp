@@ -12,7 +12,7 @@ class channel_factory final : public millrace::channel_factory {
  public:
   explicit channel_factory(net& in) noexcept : net_(in) {}
 
-  millrace::channel* open(std::string const& endpoint) override { return new channel(net_, net_[endpoint]); }
+  millrace::channel* open(std::string const& endpoint) override { return new channel(net_, net_.add(endpoint)); }
 
  private:
   net& net_;

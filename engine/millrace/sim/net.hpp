@@ -18,13 +18,17 @@ class loop;
 
 namespace millrace::sim {
 
-/// The servers of a simulation, by name. A name springs into being when it is first used.
+/// The servers of a simulation, by name.
 class net {
  public:
   /// `on` runs on a sim::port and outlives the net.
   net(loop& on, std::uint64_t seed);
 
-  /// The endpoint of that name, `a:1`; or the one of that host, `a`, if there is one.
+  /// The endpoint of that name, `a:1`, made unless it exists. Pools make those they dial.
+  endpoint& add(std::string_view name);
+
+  /// The endpoint of that name, `a:1`, or of that host, `a`. Throws std::out_of_range, naming those there are, when there is
+  /// none: a typing error must not become a server that nobody dials.
   endpoint& operator[](std::string_view name);
 
   /// All of them, in the order of their names.
@@ -51,6 +55,8 @@ class net {
   loop& loop_;
   port& port_;
   rng random_;
+  endpoint* find(std::string_view name);
+
   std::map<std::string, std::unique_ptr<endpoint>, std::less<>> endpoints_;
   std::uint32_t live_channels_ = 0;
   std::uint32_t live_attempts_ = 0;

@@ -21,7 +21,7 @@ std::string replay_command(world_params const& params) {
 }  // namespace
 
 std::uint64_t seed_from_environment(std::uint64_t otherwise) {
-  char const* const text = std::getenv("MILLRACE_SEED");
+  char const* const text = std::getenv("MILLRACE_SEED");  // NOLINT(concurrency-mt-unsafe): nobody sets it meanwhile
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
@@ -33,6 +33,7 @@ world::world(world_params params)
       start_(port_.now()) {
   loop_.random() = rng(params_.seed ^ 0x5eed);
   net_ = std::make_unique<sim::net>(loop_, params_.seed);
+  for (std::string const& name : parse_target(params_.pool.target)) net_->add(name);
   net_->dial_timeout = params_.pool.slot.dial_timeout;
   invariants_ = std::make_shared<invariants>(*net_, params_.pool.budget, params_.pool.slot.watch_slice);
   observers_.add(*invariants_);
