@@ -20,8 +20,7 @@ class own_call {
 
   void start() {
     loop_.start(done_, millrace::op_kind::user, "own call", [this](void* tag) {
-      auto& channel = static_cast<millrace::grpc_channel&>(lease_.channel());
-      grpc::GenericStub stub(channel.get());
+      grpc::GenericStub stub(grpc_channel_of(lease_));
       context_.set_deadline(std::chrono::system_clock::now() + 2s);
       reader_ = stub.PrepareUnaryCall(&context_, "/millrace.echo.Echo/Say", request_, &completion_queue(loop_));
       reader_->StartCall();
@@ -56,7 +55,7 @@ int main(int argc, char** argv) {
   millrace::pool pool{loop, {.target = argc > 1 ? argv[1] : "localhost:50051", .minimal_stack = false}};
   // [end]
   // [acquire]
-  pool.async_acquire(2s, false, [&](millrace::error_code error, millrace::lease lease) {
+  pool.async_acquire({.timeout = 2s}, [&](millrace::error_code error, millrace::lease lease) {
     if (error) return fmt::print("no lease: {}\n", error.message());
     fmt::print("leased slot {} of {}\n", lease.slot_number(), lease.endpoint());
     (new own_call(loop, std::move(lease)))->start();

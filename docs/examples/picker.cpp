@@ -54,7 +54,7 @@ asio::awaitable<void> three_calls(millrace::client<Echo> echo, millrace::pool& p
   for (int n = 0; n < 3; ++n) {
     millrace::call_info info;
     co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>(EchoRequest{}, {.timeout = 2s, .info = &info});
-    fmt::print("slot {}\n", info.slot);
+    fmt::print("slot {}\n", info.slot.value_or(0));
   }
 }
 

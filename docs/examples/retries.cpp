@@ -25,7 +25,7 @@ asio::awaitable<void> ten_calls(millrace::client<Echo> echo) {
     millrace::call_info info;
     auto reply = co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>(request, {.timeout = 2s, .info = &info});
     fmt::print("{}: {} attempt(s), the last on {} slot {}, {} µs\n", request.text(), info.attempts, info.endpoint,
-               info.slot, info.elapsed / 1us);
+               info.slot.value_or(0), info.elapsed / 1us);
     if (!reply) ++failed;
   }
   fmt::print("{} of 10 calls failed\n", failed);

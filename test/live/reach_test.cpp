@@ -138,7 +138,7 @@ TEST_CASE("reach: a call that starts on a channel without a connection never lef
   client<Echo> echo(pool, {.retry = {.max_attempts = 1, .retryable = {}}});
   REQUIRE(call_once(loop, echo, saying("warm-up"), {.timeout = 20s}).has_value());
   lease held;
-  pool.async_acquire(10s, false, [&](error_code, lease got) { held = std::move(got); });
+  pool.async_acquire({}, [&](error_code, lease got) { held = std::move(got); });
   loop.run();
   REQUIRE(held);
   auto const channel = static_cast<millrace::grpc_channel&>(held.channel()).get();

@@ -125,7 +125,8 @@ class stop_round {
 
   void start_waits() {
     pool_->async_ready({.min_ready = 1 + below(3), .timeout = 1ms * (1 + below(40))}, note(enter()));
-    for (int one = 0; one < 4; ++one) pool_->async_acquire(1ms * (1 + below(40)), below(2) == 0, note(enter()));
+    for (int one = 0; one < 4; ++one)
+      pool_->async_acquire({.timeout = 1ms * (1 + below(40)), .wait_for_ready = below(2) == 0}, note(enter()));
   }
 
   void drive() {

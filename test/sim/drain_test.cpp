@@ -105,6 +105,20 @@ TEST_CASE("drain: calls in flight finish within the grace, those that wait and n
   for (auto const& slot : world.pool().snapshot().slots) CHECK(slot.state == slot_state::closed);
 }
 
+TEST_CASE("drain: a call made before it in the same turn gets its slot, one made after it does not", "[sim][drain]") {
+  world world{{.pool = {.target = "a:1"}}};
+  world.call();
+  world.run_until(10ms);
+  auto& before = world.call();
+  auto const& drained = world.drain(1s);
+  auto& after = world.call();
+  world.run_for(100ms);
+  REQUIRE(drained);
+  CHECK_FALSE(*drained);
+  CHECK(before.ok());
+  CHECK(after.text() == "the pool is draining or closed");
+}
+
 TEST_CASE("drain: beyond the grace calls are cut off, and the drain says so", "[sim][drain]") {
   recorder seen;
   world world{{.pool = {.target = "a:1", .observer = &seen}}};
@@ -130,7 +144,8 @@ TEST_CASE("drain: beyond the grace calls are cut off, and the drain says so", "[
 TEST_CASE("drain: a lease whose owner does not look is not waited for", "[sim][drain]") {
   world world{{.pool = {.target = "a:1"}}};
   lease mine;
-  world.pool().async_acquire(1s, true, [&](error_code, lease got) { mine = std::move(got); });
+  world.pool().async_acquire({.timeout = 1s, .wait_for_ready = true},
+                             [&](error_code, lease got) { mine = std::move(got); });
   world.run_until(1s);
   REQUIRE(mine);
   auto const& drained = world.drain(2s);
@@ -277,7 +292,7 @@ TEST_CASE("end: handlers that have not run when the loop is destroyed are destro
   {
     std::optional<net> servers;  // what the loop abandons needs it
     loop on(std::make_unique<sim::port>());
-    servers.emplace(on, 1)["a:1"].answer_with({.after = duration::max()});
+    servers.emplace(on, 1).add("a:1").answer_with({.after = duration::max()});
     auto slots =
         std::make_unique<pool>(on, pool_params{.target = "a:1"}, std::make_unique<sim::channel_factory>(*servers));
     client calls(*slots, *servers);

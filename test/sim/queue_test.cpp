@@ -87,6 +87,22 @@ TEST_CASE("story: one call more than may wait fails at once with RESOURCE_EXHAUS
   CHECK(count_ok(world) == 3);
 }
 
+TEST_CASE("story: the observer hears of every wish that was not granted, and why", "[sim][queue]") {
+  recorder seen;
+  world world{{.pool = {.target = "a:1", .observer = &seen}}};
+  world.net()["a:1"].black_hole();
+  world.call("x", {.timeout = 1s});
+  auto& cancelled = world.call("x", {.timeout = 9s});
+  world.pool().async_acquire({.timeout = 3s}, [](error_code, lease) {});
+  world.run_until(2s);
+  cancelled.cancel(cancellation_type::total);
+  world.run_until(4s);
+  std::vector<std::string> const expected{make_error_code(errc::timed_out).message(),
+                                          make_error_code(errc::cancelled).message(),
+                                          make_error_code(errc::timed_out).message()};
+  CHECK(seen.failed_picks == expected);
+}
+
 TEST_CASE("story: thousands of calls end in one turn without starving the timers", "[sim][queue]") {
   world world{{.pool = {.target = "a:1", .max_slots = 4}}};
   world.net()["a:1"].call_takes(1s);

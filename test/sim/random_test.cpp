@@ -169,7 +169,8 @@ void plan_guests(world& in, std::deque<guest>& guests, bool& twice, rng& random,
         one.held = std::move(mine);
         in.after(held_for, [&one] { one.held.release(status_code::ok); });
       };
-      in.pool().async_acquire(timeout, waits, boost::asio::bind_cancellation_slot(slot, got));
+      in.pool().async_acquire({.timeout = timeout, .wait_for_ready = waits},
+                              boost::asio::bind_cancellation_slot(slot, got));
     });
     if (chance(random, 0.2)) {
       in.at(between(random, 0s, until), [&one] { one.cancellation.emit(boost::asio::cancellation_type::total); });

@@ -32,6 +32,7 @@ namespace {
 struct engine {
   millrace::loop loop{std::make_unique<sim::port>()};
   sim::net net{loop, 1};
+  sim::endpoint& server = net.add("a:1");
   millrace::pool pool{loop, {.target = "a:1"}, std::make_unique<sim::channel_factory>(net)};
   sim::client client{pool, net};
   method const& say = world::called();
@@ -88,7 +89,7 @@ TEST_CASE("token: a callback that can only be moved", "[sim][token]") {
 
 TEST_CASE("token: use_awaitable, with failures as values", "[sim][token]") {
   engine one;
-  one.net["a:1"].answer_next({}).answer_next({.code = status_code::not_found, .message = "no"});
+  one.server.answer_next({}).answer_next({.code = status_code::not_found, .message = "no"});
   std::vector<std::string> log;
   asio::co_spawn(
       one.loop,
@@ -110,7 +111,7 @@ TEST_CASE("token: none at all is deferred, and starts when awaited", "[sim][toke
       one.loop,
       [&]() -> asio::awaitable<void> {
         auto later = one.client.async_call(one.say, "hello");
-        CHECK(one.net["a:1"].received() == 0);
+        CHECK(one.server.received() == 0);
         reply = (co_await std::move(later)).value();
       },
       asio::detached);
@@ -124,7 +125,7 @@ TEST_CASE("token: deferred operations that are not started cost nothing, and may
   { auto never_started = one.client.async_call(one.say, "hello", {}, asio::deferred); }
   auto later = one.client.async_call(one.say, "hello", {}, asio::deferred);
   one.loop.run();
-  CHECK(one.net["a:1"].received() == 0);
+  CHECK(one.server.received() == 0);
   std::string reply;
   std::move(later)([&](call_result result) { reply = *result; });
   one.loop.run();
@@ -187,7 +188,7 @@ TEST_CASE("token: bind_allocator gets its memory back when the call is abandoned
   counts seen;
   {
     engine one;
-    one.net["a:1"].answer_with({.after = duration::max()});
+    one.server.answer_with({.after = duration::max()});
     one.client.async_call(one.say, "hello", {},
                           asio::bind_allocator(counting_allocator<void>(seen), [](call_result) {}));
     one.loop.run_until(one.loop.now() + 1s);
@@ -199,7 +200,7 @@ TEST_CASE("token: bind_allocator gets its memory back when the call is abandoned
 
 TEST_CASE("token: bind_cancellation_slot", "[sim][token]") {
   engine one;
-  one.net["a:1"].answer_with({.after = duration::max()});
+  one.server.answer_with({.after = duration::max()});
   asio::cancellation_signal signal;
   status_code code{};
   one.client.async_call(one.say, "hello", {}, asio::bind_cancellation_slot(signal.slot(), [&](call_result result) {
@@ -215,7 +216,7 @@ TEST_CASE("token: bind_cancellation_slot", "[sim][token]") {
 
 TEST_CASE("token: a coroutine that is cancelled cancels the call it awaits", "[sim][token]") {
   engine one;
-  one.net["a:1"].answer_with({.after = duration::max()});
+  one.server.answer_with({.after = duration::max()});
   asio::cancellation_signal signal;
   status_code code{};
   asio::co_spawn(
@@ -249,7 +250,7 @@ TEST_CASE("token: pools complete them all too", "[sim][token]") {
   asio::co_spawn(
       one.loop,
       [&]() -> asio::awaitable<void> {
-        auto [error, mine] = co_await one.pool.async_acquire(1s, false, asio::as_tuple(asio::use_awaitable));
+        auto [error, mine] = co_await one.pool.async_acquire({.timeout = 1s}, asio::as_tuple(asio::use_awaitable));
         CHECK_FALSE(error);
         got = std::move(mine);
         got.release(status_code::ok);
@@ -277,7 +278,7 @@ TEST_CASE("token: a handler that throws leaves through run, and the loop goes on
 
 TEST_CASE("token: value() throws what the call failed with", "[sim][token]") {
   engine one;
-  one.net["a:1"].answer_next({.code = status_code::not_found, .message = "no such thing"});
+  one.server.answer_next({.code = status_code::not_found, .message = "no such thing"});
   std::future<call_result> reply = one.client.async_call(one.say, "hello", {}, asio::use_future);
   one.loop.run();
   CHECK_THROWS_WITH(reply.get().value(), "NOT_FOUND: no such thing");

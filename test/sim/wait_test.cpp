@@ -20,7 +20,7 @@ struct outcome {
                               boost::asio::bind_cancellation_slot(signal.slot(), [this](error_code e) { set(e); }));
   }
   void acquire(duration timeout, bool wait_for_ready = false) {
-    world_.pool().async_acquire(timeout, wait_for_ready,
+    world_.pool().async_acquire({.timeout = timeout, .wait_for_ready = wait_for_ready},
                                 boost::asio::bind_cancellation_slot(signal.slot(), [this](error_code e, lease l) {
                                   set(e);
                                   got = std::move(l);
@@ -167,6 +167,23 @@ TEST_CASE("async_acquire: says queue_full, no_endpoint_ready and pool_closed", "
   world.run_for(1ms);
   CHECK(patient.is(errc::pool_closed));
   CHECK(closed.is(errc::pool_closed));
+}
+
+TEST_CASE("async_ready and async_acquire: say loop_stopping when the loop stops, and afterwards", "[sim][lease]") {
+  world world{{.pool = {.target = "a:1"}}};
+  world.net()["a:1"].black_hole();
+  outcome ready(world), lease(world), late_ready(world), late_lease(world);
+  ready.ready({.timeout = 60s});
+  lease.acquire(60s);
+  world.run_until(1s);
+  world.stop(1s);
+  CHECK(ready.is(errc::loop_stopping));
+  CHECK(lease.is(errc::loop_stopping));
+  late_ready.ready({});
+  late_lease.acquire(1s);
+  world.stop(1s);
+  CHECK(late_ready.is(errc::loop_stopping));
+  CHECK(late_lease.is(errc::loop_stopping));
 }
 
 TEST_CASE("async_acquire: one that waits when its endpoint fails is told, unless it waits for ready", "[sim][lease]") {

@@ -25,9 +25,9 @@ call_actions call_machine::on(time_point, call_event::start_passed) noexcept {
   return actions;
 }
 
-call_actions call_machine::on(time_point, call_event::start_finished) noexcept {
+call_actions call_machine::on(time_point, call_event::start_finished event) noexcept {
   call_actions actions;
-  if (state_ == call_state::starting) end(call_end::intercepted, actions);
+  if (state_ == call_state::starting) end(event.why, actions);
   return actions;
 }
 
@@ -110,7 +110,7 @@ call_actions call_machine::break_off(call_end why) noexcept {
   call_actions actions;
   switch (state_) {
     case call_state::starting: actions.push_back(abandon_hold{.ending = false}); break;
-    case call_state::queued: actions.push_back(leave_queue{}); break;
+    case call_state::queued: actions.push_back(leave_queue{why}); break;
     case call_state::backing_off: actions.push_back(stop_waiting{}); break;
     case call_state::attempting:
       if (!broken_off_) {

@@ -32,6 +32,7 @@ enum class call_end : std::uint8_t {
   deadline,      ///< Its time was up.
   cancelled,     ///< Its caller cancelled it.
   revoked,       ///< Its pool or loop ended.
+  malformed,     ///< The engine could not send the request or read the response: illegal metadata, or not a message.
 };
 
 /// How far a cancellation may go, as Asio's cancellation types are ordered.
@@ -44,9 +45,11 @@ enum class cancel_depth : std::uint8_t {
 namespace call_event {
 
 struct start {};
-struct start_passed {};    ///< on_start is over on every interceptor.
-struct start_finished {};  ///< One of them ended the call.
-struct admitted {};        ///< The permit is held.
+struct start_passed {};  ///< on_start is over on every interceptor.
+struct start_finished {  ///< One of them ended the call, or there is nothing that could be sent.
+  call_end why = call_end::intercepted;
+};
+struct admitted {};  ///< The permit is held.
 struct refused {
   bool may_retry;  ///< Every endpoint fails just now; otherwise the pool is closed or its queue full.
 };
@@ -81,7 +84,9 @@ struct abandon_hold {  ///< The interceptor that holds the call is not waited fo
   bool ending;         ///< It holds an outcome: go on to on_done, or past it.
 };
 struct queue {};  ///< Ask the pool; answered by admitted or refused.
-struct leave_queue {};
+struct leave_queue {
+  call_end why;
+};
 struct start_attempt {};  ///< Answered by attempt_done, always.
 struct cancel_attempt {};
 struct wait {  ///< Before the next attempt.
@@ -134,7 +139,7 @@ class call_machine {
  private:
   call_actions on(time_point now, call_event::start) noexcept;
   call_actions on(time_point now, call_event::start_passed) noexcept;
-  call_actions on(time_point now, call_event::start_finished) noexcept;
+  call_actions on(time_point now, call_event::start_finished event) noexcept;
   call_actions on(time_point now, call_event::admitted) noexcept;
   call_actions on(time_point now, call_event::refused event) noexcept;
   call_actions on(time_point now, call_event::attempt_done const& event) noexcept;

@@ -19,16 +19,22 @@ namespace millrace {
 /// Turns a message into a `Response`; unparsable bytes are INTERNAL, as in gRPC.
 template <class Response>
 struct decode_response {
+  using value_type = Response;
   using result_type = rpc_result<Response>;
 
-  static result_type decode(status&& how, message&& bytes) {
-    if (!how.ok()) return to_grpc(std::move(how));
+  static status decode(message&& bytes, Response& into) {
     grpc::ByteBuffer buffer = to_byte_buffer(std::move(bytes));
-    if constexpr (std::is_same_v<Response, grpc::ByteBuffer>) return buffer;
-    result_type outcome{boost::system::in_place_value};
-    grpc::Status const parsed = grpc::SerializationTraits<Response>::Deserialize(&buffer, &*outcome);
-    if (!parsed.ok()) return parsed;
-    return outcome;
+    if constexpr (std::is_same_v<Response, grpc::ByteBuffer>) {
+      into.Swap(&buffer);
+      return {};
+    } else {
+      return from_grpc(grpc::SerializationTraits<Response>::Deserialize(&buffer, &into));
+    }
+  }
+
+  static result_type finish(status&& how, Response&& value) {
+    if (!how.ok()) return to_grpc(how);
+    return std::move(value);
   }
 };
 
@@ -51,8 +57,8 @@ class client {
   /// Thread: any. Cancellation (on the loop's thread): `total` only while it cannot have left, `partial` makes no further
   /// attempt, `terminal` cuts the attempt in flight off.
   template <auto PrepareAsync, class Token = boost::asio::deferred_t>
-  auto async_call(typename method_of<PrepareAsync>::request_type const& request, call_options options = {},
-                  Token&& token = {}) {
+  [[nodiscard]] auto async_call(typename method_of<PrepareAsync>::request_type const& request,
+                                call_options options = {}, Token&& token = {}) {
     using request_type = typename method_of<PrepareAsync>::request_type;
     grpc::ByteBuffer bytes;
     bool own = false;
@@ -74,7 +80,8 @@ class generic_client {
 
   /// One unary call of `called`, which outlives it. The bytes are not copied. Signature `void(rpc_result<grpc::ByteBuffer>)`.
   template <class Token = boost::asio::deferred_t>
-  auto async_call(method const& called, grpc::ByteBuffer request, call_options options = {}, Token&& token = {}) {
+  [[nodiscard]] auto async_call(method const& called, grpc::ByteBuffer request, call_options options = {},
+                                Token&& token = {}) {
     return async_unary<decode_response<grpc::ByteBuffer>>(core_, called, to_message(std::move(request)),
                                                           std::move(options), std::forward<Token>(token));
   }

@@ -7,6 +7,7 @@
 #include <millrace/time/clock.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,7 +21,7 @@ struct call_info {
   call_end origin = call_end::attempt;  ///< Who decided the outcome.
   std::uint32_t attempts = 0;           ///< Started; 0 when it never got a slot.
   std::string endpoint;                 ///< Of the last attempt.
-  std::uint32_t slot = 0;               ///< Of the last attempt.
+  std::optional<std::uint32_t> slot{};  ///< Of the last attempt.
   duration elapsed{};
 };
 

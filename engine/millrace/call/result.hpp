@@ -32,9 +32,15 @@ template <class T>
 using rpc_result = boost::system::result<T, grpc::Status>;
 
 /// gRPC's form of a status.
-inline grpc::Status to_grpc(status&& from) {
+inline grpc::Status to_grpc(status const& from) {
   if (from.ok()) return grpc::Status::OK;
-  return {static_cast<grpc::StatusCode>(from.code), std::move(from.message), std::move(from.details)};
+  return {static_cast<grpc::StatusCode>(from.code), from.message, from.details};
+}
+
+/// The engine's form of one.
+inline status from_grpc(grpc::Status const& from) {
+  if (from.ok()) return {};
+  return {static_cast<status_code>(from.error_code()), from.error_message(), from.error_details()};
 }
 
 }  // namespace millrace

@@ -38,13 +38,7 @@ unary_call::unary_call(std::shared_ptr<client_core> client, method const& called
 
 unary_call::~unary_call() { drop_attempt(); }
 
-void unary_call::begin() noexcept {
-  if (loop_.running_in_this_thread()) {
-    loop_.schedule(begin_);
-  } else {
-    loop_.inject(begin_);
-  }
-}
+void unary_call::begin() noexcept { loop_.submit(begin_); }
 
 void unary_call::cancel(boost::asio::cancellation_type type) noexcept {
   if (machine_.state() == call_state::fresh) {
@@ -105,19 +99,20 @@ chain_action unary_call::run_stage(hook stage) {
 
 void unary_call::do_it(call_action::run_start) {
   if (!legal_metadata_) {
-    result_ = {
-        status_code::invalid_argument,
-        "call_options.metadata: keys are lower case, not gRPC's own; values are printable unless the key ends in -bin",
-        {}};
-    return step(call_event::start_finished{});
+    return malformed(
+        {status_code::invalid_argument,
+         "call_options.metadata: keys are lower case, not gRPC's own; values are printable unless the key ends in -bin",
+         {}});
   }
-  if (payload_.empty()) {
-    result_ = {status_code::internal, "the request could not be serialised", {}};
-    return step(call_event::start_finished{});
-  }
+  if (payload_.empty()) return malformed({status_code::internal, "the request could not be serialised", {}});
   stage_ = hook::start;
   if (client_->params().interceptors.hooks().empty()) return step(call_event::start_passed{});
   after_start(run_stage(hook::start));
+}
+
+void unary_call::malformed(millrace::status&& why) {
+  result_ = std::move(why);
+  step(call_event::start_finished{call_end::malformed});
 }
 
 void unary_call::after_start(chain_action&& action) {
@@ -228,8 +223,10 @@ void unary_call::on_interrupted(completion how) {
   if (std::exchange(refused_, false)) refused(refusal_);
 }
 
-void unary_call::do_it(call_action::leave_queue) {
-  if (client_->pool() != nullptr) client_->pool()->withdraw(waiter_);
+void unary_call::do_it(call_action::leave_queue action) {
+  if (client_->pool() == nullptr) return;
+  errc const why = action.why == call_end::deadline ? errc::timed_out : errc::cancelled;
+  client_->pool()->give_up(waiter_, why);
 }
 
 // ---- attempts
@@ -323,7 +320,7 @@ void unary_call::do_it(call_action::deny action) {
 
 void unary_call::do_it(call_action::end action) {
   bool const answered = action.why == call_end::attempt;
-  if (action.why != call_end::intercepted) result_ = status_of(action.why);
+  if (action.why != call_end::intercepted && action.why != call_end::malformed) result_ = status_of(action.why);
   // the wire's own timer may win against ours by a moment
   bool const out_of_time = answered && result_.code == status_code::deadline_exceeded &&
                            loop_.now() + std::chrono::milliseconds(5) >= context_.deadline();
@@ -336,7 +333,8 @@ void unary_call::do_it(call_action::end action) {
 status unary_call::status_of(call_end why) {
   switch (why) {
     case call_end::attempt: return std::move(attempt_->result);
-    case call_end::intercepted: return std::move(result_);
+    case call_end::intercepted:
+    case call_end::malformed: return std::move(result_);
     case call_end::not_admitted:
       if (refusal_ == make_error_code(errc::queue_full))
         return {status_code::resource_exhausted, refusal_.message(), {}};
@@ -362,6 +360,7 @@ status unary_call::status_of(call_end why) {
 void unary_call::run_end_stages() {
   chain_ref const& chain = client_->params().interceptors;
   for (;;) {
+    if (stage_ == hook::done) parse_response();
     bool const skip = stage_ == hook::recv_message && !result_.ok();
     if (chain.wants(stage_) && !skip && chain_.where() != chain_machine::state::fresh) {
       if (!after_end_stage(run_stage(stage_))) return;
@@ -371,6 +370,13 @@ void unary_call::run_end_stages() {
       stage_ = stage_ == hook::initial_metadata ? hook::recv_message : hook::done;
     }
   }
+}
+
+// after the interceptors that may change it, before those that are told how the call ended
+void unary_call::parse_response() {
+  if (std::exchange(parsed_, true) || !result_.ok()) return;
+  result_ = parse(std::move(response_));
+  if (!result_.ok() && info_ != nullptr) info_->origin = call_end::malformed;
 }
 
 // true when there is another stage to run
@@ -394,7 +400,7 @@ void unary_call::fill_info(call_end why) {
   if (info_ == nullptr) return;
   info_->origin = why;
   info_->attempts = machine_.attempts();
-  info_->slot = last_slot_;
+  if (last_slot_ != balance::nobody) info_->slot = last_slot_;
   info_->elapsed = loop_.now() - started_;
 }
 

@@ -44,12 +44,14 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
 
   /// What the call ended with; for `deliver`.
   millrace::status& result() noexcept { return result_; }
-  message& response() noexcept { return response_; }
 
  private:
   friend class client_core;
   template <class T, class Tag>
   friend class intrusive_list;
+
+  /// Reads the response of a call that ended well, before anybody is told that it did. What it returns is the call's outcome.
+  virtual millrace::status parse(message&& response) = 0;
 
   /// Takes handler and result, frees the call (`may_free`) and calls the handler unless `how` is abandoned. A call that an
   /// interceptor still has the handle of is freed later, through `destroy`.
@@ -62,7 +64,7 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   void do_it(call_action::run_start);
   void do_it(call_action::abandon_hold action);
   void do_it(call_action::queue);
-  void do_it(call_action::leave_queue);
+  void do_it(call_action::leave_queue action);
   void do_it(call_action::start_attempt);
   void do_it(call_action::cancel_attempt);
   void do_it(call_action::wait action);
@@ -88,6 +90,8 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   void after_start(chain_action&& action);
   void bound_hold() noexcept;
   void run_end_stages();
+  void parse_response();
+  void malformed(millrace::status&& why);
   bool after_end_stage(chain_action&& action);
   millrace::status status_of(call_end why);
   void fill_info(call_end why);
@@ -100,6 +104,7 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   metadata headers_;
   bool legal_metadata_ = true;
   bool delivered_ = false;
+  bool parsed_ = false;
   bool refused_ = false;  // by the pool, and not yet told to the machine
   bool revoked_ = false;  // likewise
   bool interrupt_queued_ = false;

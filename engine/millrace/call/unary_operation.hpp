@@ -11,8 +11,8 @@
 
 namespace millrace {
 
-/// A unary_call that ends by calling a handler. `Decode` turns status and response into the handler's one argument:
-/// `static result_type decode(status&&, message&&)`.
+/// A unary_call that ends by calling a handler. `Decode` makes the handler's one argument: `static status decode(message&&,
+/// value_type&)` reads a response, `static result_type finish(status&&, value_type&&)` joins it with the outcome.
 template <class Decode, class Handler>
 class unary_operation final : public unary_call {
  public:
@@ -25,6 +25,8 @@ class unary_operation final : public unary_call {
  private:
   using allocator_type = boost::asio::associated_allocator_t<Handler>;
 
+  status parse(message&& response) override { return Decode::decode(std::move(response), value_); }
+
   void deliver(completion how, bool may_free) override {
     if (auto slot = handler_->cancellation_slot(); slot.is_connected()) slot.clear();
     auto handler = std::move(*handler_);
@@ -33,7 +35,7 @@ class unary_operation final : public unary_call {
       if (may_free) destroy();
       return;
     }
-    auto outcome = Decode::decode(std::move(result()), std::move(response()));
+    auto outcome = Decode::finish(std::move(result()), std::move(value_));
     if (may_free) destroy();
     std::move(handler)(std::move(outcome));
   }
@@ -41,6 +43,7 @@ class unary_operation final : public unary_call {
   void destroy() noexcept override { delete_operation(context(), allocator_type(allocator_), this); }
 
   [[no_unique_address]] allocator_type allocator_;
+  typename Decode::value_type value_{};
   std::optional<completion_handler<Handler>> handler_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <millrace/pool/channel.hpp>
+#include <millrace/pool/lease.hpp>
 #include <millrace/pool/params.hpp>
 
 #include <grpcpp/channel.h>
@@ -64,6 +65,12 @@ class grpc_channel final : public channel {
   std::vector<void*> registered_;
   question* question_ = nullptr;
 };
+
+/// The channel of a leased slot, for stubs of your own. Its pool needs `minimal_stack = false`, or nobody on this side enforces
+/// the deadlines and message sizes of such calls. `of` is not empty and comes from a pool over gRPC.
+inline std::shared_ptr<grpc::Channel> const& grpc_channel_of(lease const& of) {
+  return static_cast<grpc_channel&>(of.channel()).get();
+}
 
 /// Makes grpc_channels for a pool.
 class grpc_channel_factory final : public channel_factory {

@@ -8,26 +8,30 @@
 
 namespace millrace {
 
-/// The pool's chores, run once from the loop however often they were asked for, so that nobody who releases a permit or
-/// changes a slot runs somebody else's call from inside.
-class pool::house_call final : public operation {
+/// Something the pool does from the loop, once however often it was asked for, so that nobody who releases a permit or changes
+/// a slot runs somebody else's call from inside.
+class pool::chore final : public operation {
  public:
-  explicit house_call(pool& owner) noexcept : operation(&house_call::run), loop_(owner.loop_), owner_(&owner) {}
+  /// `place` is the owner's pointer to this.
+  chore(pool& owner, chore*& place, void (pool::*what)()) noexcept
+      : operation(&chore::run), loop_(owner.loop_), owner_(&owner), place_(place), what_(what) {}
 
   void orphan() noexcept { owner_ = nullptr; }
 
  private:
   static void run(operation& self, completion how) {
-    auto& call = static_cast<house_call&>(self);
-    pool* const owner = call.owner_;
-    call.loop_.deallocate(&call, sizeof(house_call));
-    if (owner == nullptr) return;
-    owner->house_call_ = nullptr;
-    if (how != completion::abandoned) owner->keep_house();
+    auto& one = static_cast<chore&>(self);
+    pool* const owner = one.owner_;
+    auto const what = one.what_;
+    if (owner != nullptr) one.place_ = nullptr;
+    one.loop_.deallocate(&one, sizeof(chore));
+    if (owner != nullptr && how != completion::abandoned) (owner->*what)();
   }
 
   loop& loop_;
   pool* owner_;
+  chore*& place_;
+  void (pool::*what_)();
 };
 
 namespace {
@@ -59,7 +63,9 @@ pool::pool(loop& on, pool_params params, std::unique_ptr<channel_factory> channe
 
 pool::~pool() {
   on_stop();
-  if (house_call_ != nullptr) house_call_->orphan();
+  for (chore* const one : {house_chore_, drain_chore_}) {
+    if (one != nullptr) one->orphan();
+  }
 }
 
 // ---- slots
@@ -143,7 +149,7 @@ pool::acquired pool::acquire(waiter& one, error_code& error) {
   open();
   one.since_ = loop_.now();
   if (phase_ != phase::open) {
-    error = errc::pool_closed;
+    error = why_closed();
   } else if (waiters_.empty() && try_take(one)) {
     return acquired::now;
   } else if (grow(); !one.wait_for_ready && hopeless()) {
@@ -234,6 +240,14 @@ void pool::refuse(waiter& one, errc why) {
   one.on_served_(why);
 }
 
+void pool::give_up(waiter& one, errc why) {
+  if (!one.waiting()) return;
+  withdraw(one);
+  tell_refused(why, loop_.now() - one.since_);
+}
+
+errc pool::why_closed() const noexcept { return loop_.stopping() ? errc::loop_stopping : errc::pool_closed; }
+
 void pool::tell_refused(errc why, duration waited) {
   if (params_.observer == nullptr) return;
   std::string const text = make_error_code(why).message();
@@ -261,11 +275,13 @@ void pool::grow() {
 
 // ---- chores
 
-void pool::keep_house_soon() noexcept {
-  if (house_call_ != nullptr) return;
-  house_call_ = ::new (loop_.allocate(sizeof(house_call))) house_call(*this);
-  loop_.schedule(*house_call_);
+void pool::soon(chore*& place, void (pool::*what)()) noexcept {
+  if (place != nullptr) return;
+  place = ::new (loop_.allocate(sizeof(chore))) chore(*this, place, what);
+  loop_.submit(*place);
 }
+
+void pool::keep_house_soon() noexcept { soon(house_chore_, &pool::keep_house); }
 
 void pool::keep_house() {
   if (phase_ == phase::open) {
@@ -313,7 +329,7 @@ void pool::enlist(ready_wait& one, ready_params wanted) {
   ready_waits_.push_back(one);
   if (wanted.min_ready > params_.max_slots) return end(one, errc::out_of_range);
   open();
-  if (phase_ != phase::open) return end(one, errc::pool_closed);
+  if (phase_ != phase::open) return end(one, why_closed());
   open_slots(wanted.min_ready);
   loop_.arm(one.deadline, saturating_add(loop_.now(), wanted.timeout));
   keep_house_soon();
@@ -330,21 +346,25 @@ void pool::end(wait& one, error_code result) noexcept {
 
 void pool::enlist_drain(wait& one, duration grace) {
   drain_waits_.push_back(one);
-  if (phase_ == phase::fresh || phase_ == phase::open) start_drain(grace);
-  if (phase_ == phase::closed) end(one, {});
+  if (phase_ == phase::closed) return end(one, {});
+  if ((phase_ != phase::fresh && phase_ != phase::open) || drain_chore_ != nullptr) return;
+  drain_grace_ = grace;
+  // calls made before are on the loop's queue, and get their slot first
+  soon(drain_chore_, &pool::start_drain);
 }
 
-void pool::start_drain(duration grace) {
+void pool::start_drain() {
+  if (phase_ != phase::fresh && phase_ != phase::open) return;
   phase_ = phase::draining;
   drain_started_ = loop_.now();
   if (params_.observer != nullptr) {
     params_.observer->on(
-        events::drain_started{.at = loop_.now(), .in_flight = in_flight_, .waiting = waiting_, .grace = grace});
+        events::drain_started{.at = loop_.now(), .in_flight = in_flight_, .waiting = waiting_, .grace = drain_grace_});
   }
   refuse_waiters(errc::pool_closed);
   ready_waits_.for_each([this](wait& one) { end(one, errc::pool_closed); });
   for (auto const& one : slots_) one->drain();
-  loop_.arm(drain_timer_, saturating_add(loop_.now(), grace));
+  loop_.arm(drain_timer_, saturating_add(loop_.now(), drain_grace_));
   keep_house_soon();
 }
 
@@ -387,8 +407,8 @@ void pool::finish_drain() {
 // also the destructor's work: callers are told, nothing of theirs runs before the loop's next turn
 void pool::on_stop() noexcept {
   if (phase_ != phase::closed) phase_ = phase::revoking;
-  refuse_waiters(errc::pool_closed);
-  ready_waits_.for_each([this](wait& one) { end(one, errc::pool_closed); });
+  refuse_waiters(why_closed());
+  ready_waits_.for_each([this](wait& one) { end(one, why_closed()); });
   for (auto const& one : slots_) one->drain();
   revoke_all();
   phase_ = phase::closed;
@@ -418,18 +438,19 @@ pool_snapshot pool::snapshot() {
 
 // ---- leases
 
-void pool::lease_wait::start(duration timeout, bool wait_for_ready) {
-  waiter_.wait_for_ready = wait_for_ready;
+void pool::lease_wait::start(acquire_params wanted) {
+  waiter_.wait_for_ready = wanted.wait_for_ready;
+  if (from_.drain_chore_ != nullptr) return on_served(errc::pool_closed);
   switch (from_.acquire(waiter_, error_)) {
-    case acquired::later: from_.loop_.arm(deadline_, saturating_add(from_.loop_.now(), timeout)); return;
+    case acquired::later: from_.loop_.arm(deadline_, saturating_add(from_.loop_.now(), wanted.timeout)); return;
     case acquired::now:
     case acquired::never: from_.loop_.schedule(*this); return;
   }
 }
 
-void pool::lease_wait::end(error_code why) noexcept {
+void pool::lease_wait::end(errc why) {
   if (!waiter_.waiting()) return;
-  from_.withdraw(waiter_);
+  from_.give_up(waiter_, why);
   on_served(why);
 }
 

@@ -25,6 +25,13 @@ struct ready_params {
   duration timeout = std::chrono::seconds(10);
 };
 
+/// How long `async_acquire` waits, and for what.
+struct acquire_params {
+  duration timeout = std::chrono::seconds(10);
+  /// Wait even while every endpoint fails, as call_options::wait_for_ready.
+  bool wait_for_ready = false;
+};
+
 /// A pool of connections to one service: slots (a channel each, one TCP connection each) to every endpoint, opened when first
 /// needed, kept connected, picked by a policy, drained at the end.
 ///
@@ -50,28 +57,28 @@ class pool final : private slot_host, private stop_listener {
   void open();
 
   /// Completes when `min_ready` slots are ready; opens as many if need be. Errors: timed_out, cancelled, out_of_range (more
-  /// than max_slots), pool_closed.
+  /// than max_slots), pool_closed, loop_stopping.
   template <class Token = boost::asio::deferred_t>
-  auto async_ready(ready_params wanted, Token&& token = {}) {
+  [[nodiscard]] auto async_ready(ready_params wanted, Token&& token = {}) {
     return async_wait_in<ready_wait>(
         loop_, std::forward<Token>(token), [this, wanted](ready_wait& one) { enlist(one, wanted); },
         [this](ready_wait& one) { end(one, errc::cancelled); });
   }
 
   /// Takes no new calls, refuses those that wait, lets those in flight finish for `grace`, cancels the rest, and closes every
-  /// channel. Completes when all is closed: with no error, or with timed_out when calls had to be cancelled. The pool stays
-  /// closed. Cancelling the wait does not undo the drain.
+  /// channel. Calls made before this line are in flight where there is room for them. Completes when all is closed: with no
+  /// error, or with timed_out when calls had to be cancelled. The pool stays closed. Cancelling the wait does not undo the drain.
   template <class Token = boost::asio::deferred_t>
-  auto async_drain(duration grace, Token&& token = {}) {
+  [[nodiscard]] auto async_drain(duration grace, Token&& token = {}) {
     return async_wait_in<wait>(
         loop_, std::forward<Token>(token), [this, grace](wait& one) { enlist_drain(one, grace); },
         [this](wait& one) { end(one, errc::cancelled); });
   }
 
   /// A slot for a call of your own. Signature `void(error_code, lease)`; errors: timed_out, cancelled, queue_full,
-  /// no_endpoint_ready (never with `wait_for_ready`), pool_closed.
+  /// no_endpoint_ready (never with `wait_for_ready`), pool_closed, loop_stopping.
   template <class Token = boost::asio::deferred_t>
-  auto async_acquire(duration timeout, bool wait_for_ready, Token&& token = {});
+  [[nodiscard]] auto async_acquire(acquire_params wanted, Token&& token = {});
 
   pool_snapshot snapshot();
 
@@ -96,8 +103,8 @@ class pool final : private slot_host, private stop_listener {
   /// Asks for a permit. `now`: the waiter's permit is held. `later`: its callback follows. `never`: `error` says why.
   acquired acquire(waiter& one, error_code& error);
 
-  /// Takes back a wish that waits.
-  void withdraw(waiter& one) noexcept;
+  /// Takes back a wish that waits, if it still does; the observer is told why.
+  void give_up(waiter& one, errc why);
 
   void add(pool_client& one) noexcept { clients_.push_back(one); }
 
@@ -116,7 +123,7 @@ class pool final : private slot_host, private stop_listener {
   class lease_wait;
   template <class Handler>
   class acquire_operation;
-  class house_call;
+  class chore;
   struct endpoint {
     std::string name;
     slot* dialing = nullptr;
@@ -137,11 +144,14 @@ class pool final : private slot_host, private stop_listener {
   bool try_take(waiter& one);
   slot* with_room(std::size_t picked) noexcept;
   bool hopeless() const noexcept;
+  void withdraw(waiter& one) noexcept;
   void refuse(waiter& one, errc why);
+  errc why_closed() const noexcept;
   void tell_refused(errc why, duration waited);
   void refuse_waiters(errc why);
   void grow();
 
+  void soon(chore*& place, void (pool::*what)()) noexcept;
   void keep_house_soon() noexcept;
   void keep_house();
   void grant_dials();
@@ -152,7 +162,7 @@ class pool final : private slot_host, private stop_listener {
   void enlist(ready_wait& one, ready_params wanted);
   void end(wait& one, error_code result) noexcept;
   void enlist_drain(wait& one, duration grace);
-  void start_drain(duration grace);
+  void start_drain();
   void on_drain_timer();
   void revoke_all() noexcept;
   void check_drained();
@@ -175,7 +185,9 @@ class pool final : private slot_host, private stop_listener {
   std::uint32_t in_flight_ = 0;
   std::uint32_t revoked_ = 0;
   phase phase_ = phase::fresh;
-  house_call* house_call_ = nullptr;  // queued on the loop; it outlives the pool
+  chore* house_chore_ = nullptr;  // queued on the loop, as the next; they outlive the pool
+  chore* drain_chore_ = nullptr;
+  duration drain_grace_{};
   time_point drain_started_{};
   timer drain_timer_{bound<void()>::to<&pool::on_drain_timer>(*this)};
 };
@@ -189,8 +201,8 @@ class pool::lease_wait : public operation {
         result_(from.loop_),
         waiter_(result_.block_->right, bound<void(error_code)>::to<&lease_wait::on_served>(*this)) {}
 
-  void start(duration timeout, bool wait_for_ready);
-  void end(error_code why) noexcept;
+  void start(acquire_params wanted);
+  void end(errc why);
 
  protected:
   ~lease_wait() = default;
@@ -226,14 +238,14 @@ class pool::acquire_operation final : public lease_wait {
 };
 
 template <class Token>
-auto pool::async_acquire(duration timeout, bool wait_for_ready, Token&& token) {
+auto pool::async_acquire(acquire_params wanted, Token&& token) {
   return boost::asio::async_initiate<Token, void(error_code, lease)>(
-      [this, timeout, wait_for_ready](auto handler) {
+      [this, wanted](auto handler) {
         auto slot = boost::asio::get_associated_cancellation_slot(handler);
         using op_type = acquire_operation<decltype(handler)>;
         lease_wait* const op = new_operation<op_type>(loop_, handler, *this, std::move(handler));
         if (slot.is_connected()) slot.assign([op](boost::asio::cancellation_type) { op->end(errc::cancelled); });
-        op->start(timeout, wait_for_ready);
+        op->start(wanted);
       },
       token);
 }

@@ -43,11 +43,17 @@ using call_result = boost::system::result<std::string, status>;
 
 /// Turns a text message into a call_result.
 struct decode_text {
+  using value_type = std::string;
   using result_type = call_result;
 
-  static result_type decode(status&& how, message&& bytes) {
+  static status decode(message&& bytes, std::string& into) {
+    into = bytes.to_string();
+    return {};
+  }
+
+  static result_type finish(status&& how, std::string&& value) {
     if (!how.ok()) return std::move(how);
-    return bytes.to_string();
+    return std::move(value);
   }
 };
 
@@ -60,7 +66,8 @@ class client {
 
   /// One unary call of `called`, which outlives it. Signature `void(call_result)`. Else as millrace::client::async_call.
   template <class Token = boost::asio::deferred_t>
-  auto async_call(method const& called, std::string request, call_options options = {}, Token&& token = {}) {
+  [[nodiscard]] auto async_call(method const& called, std::string request, call_options options = {},
+                                Token&& token = {}) {
     return async_unary<decode_text>(core_, called, to_message(std::move(request)), std::move(options),
                                     std::forward<Token>(token));
   }
