@@ -21,11 +21,16 @@ namespace millrace::test {
 class echo_server final : private millrace::echo::Echo::Service {
  public:
   /// Port 0 picks a free one.
-  explicit echo_server(
-      int port = 0, std::shared_ptr<grpc::ServerCredentials> const& credentials = grpc::InsecureServerCredentials()) {
+  explicit echo_server(int port = 0,
+                       std::shared_ptr<grpc::ServerCredentials> const& credentials = grpc::InsecureServerCredentials())
+      : echo_server("127.0.0.1:" + std::to_string(port), credentials) {}
+
+  /// At `host:port` or `unix:/path`.
+  explicit echo_server(std::string const& at, std::shared_ptr<grpc::ServerCredentials> const& credentials =
+                                                  grpc::InsecureServerCredentials()) {
     grpc::ServerBuilder builder;
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-    builder.AddListeningPort("127.0.0.1:" + std::to_string(port), credentials, &port_);
+    builder.AddListeningPort(at, credentials, &port_);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
   }

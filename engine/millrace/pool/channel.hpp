@@ -3,6 +3,7 @@
 
 #include <millrace/base/bound.hpp>
 #include <millrace/base/connectivity.hpp>
+#include <millrace/pool/coalescing.hpp>
 #include <millrace/time/clock.hpp>
 
 #include <cstdint>
@@ -13,13 +14,6 @@
 namespace millrace {
 
 class tracked_operation;
-
-/// What write coalescing did on a connection.
-struct coalescing_stats {
-  std::uint64_t corks = 0;  ///< Times writes were held back.
-  duration longest{};       ///< The longest they were.
-  bool corked = false;      ///< They are now.
-};
 
 /// One connection to one endpoint: a grpc::Channel (grpc_channel) or a simulated one. Cold: nothing here is on a call's path.
 ///

@@ -7,6 +7,7 @@
 #include <millrace/pool/grpc_access.hpp>
 #include <millrace/pool/method.hpp>
 #include <millrace/pool/pool.hpp>
+#include <millrace/pool/socket_tap.hpp>
 #include <millrace/pool/turn_cork.hpp>
 
 #include <grpc/grpc.h>
@@ -99,14 +100,18 @@ class grpc_channel::question {
 };
 
 grpc_channel::grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made,
-                           std::unique_ptr<turn_cork> cork, message_limits limits)
+                           std::shared_ptr<socket_tap> tap, cork_params rule, message_limits limits)
     : channel(endpoint),
       loop_(on),
       queue_(completion_queue(on)),
       channel_(std::move(made)),
       core_(grpc_access::core_of(*channel_)),
-      cork_(std::move(cork)),
-      limits_(limits) {}
+      tap_(std::move(tap)),
+      limits_(limits) {
+  if (tap_ != nullptr) {
+    cork_ = std::make_unique<turn_cork>(on, rule, turn_cork::source::to<&socket_tap::descriptor>(*tap_));
+  }
+}
 
 grpc_channel::~grpc_channel() { forget_explain(); }
 
@@ -131,13 +136,10 @@ void grpc_channel::forget_explain() noexcept {
 }
 
 void grpc_channel::before_start() noexcept {
-  if (cork_ != nullptr) cork_->before_start(users());
+  if (cork_ != nullptr) cork_->before_write(users() - 1);
 }
 
-coalescing_stats grpc_channel::coalescing() const {
-  if (cork_ == nullptr) return {};
-  return {.corks = cork_->corks(), .longest = cork_->longest(), .corked = cork_->corked()};
-}
+coalescing_stats grpc_channel::coalescing() const { return cork_ != nullptr ? cork_->stats() : coalescing_stats{}; }
 
 void* grpc_channel::registered(method const& one) {
   if (one.number() == method::no_number) return nullptr;
@@ -174,13 +176,10 @@ channel* grpc_channel_factory::open(std::string const& endpoint) {
   args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(dial_timeout_));
   // an idle slot is meant to stay connected
   args.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
-  std::unique_ptr<turn_cork> cork;
-  if (cork_) {
-    cork = std::make_unique<turn_cork>(loop_, cork_rule_);
-    cork->tap().install(args);
-  }
-  return new grpc_channel(loop_, endpoint, grpc::CreateCustomChannel(grpc_target(endpoint), credentials_, args),
-                          std::move(cork), limits_);
+  std::shared_ptr<socket_tap> const tap = cork_ ? socket_tap::create() : nullptr;
+  if (tap != nullptr) tap->install(args);
+  return new grpc_channel(loop_, endpoint, grpc::CreateCustomChannel(grpc_target(endpoint), credentials_, args), tap,
+                          cork_rule_, limits_);
 }
 
 }  // namespace millrace

@@ -17,6 +17,7 @@ namespace millrace {
 
 class loop;
 class method;
+class socket_tap;
 class turn_cork;
 
 /// Bytes a message may have; 0 is no limit.
@@ -29,9 +30,9 @@ struct message_limits {
 /// retries, whose attempts would multiply with the engine's.
 class grpc_channel final : public channel {
  public:
-  /// `cork` may be null.
+  /// Corks the connection that `tap`, which may be null, is installed on.
   grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made,
-               std::unique_ptr<turn_cork> cork, message_limits limits);
+               std::shared_ptr<socket_tap> tap, cork_params rule, message_limits limits);
   ~grpc_channel() override;
 
   connectivity state() override;
@@ -60,6 +61,7 @@ class grpc_channel final : public channel {
   grpc::CompletionQueue& queue_;
   std::shared_ptr<grpc::Channel> channel_;
   ::grpc_channel* core_;
+  std::shared_ptr<socket_tap> tap_;
   std::unique_ptr<turn_cork> cork_;
   message_limits const limits_;
   std::vector<void*> registered_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <millrace/balance/any_picker.hpp>
+#include <millrace/pool/coalescing.hpp>
 #include <millrace/pool/slot_machine.hpp>
 #include <millrace/retry/budget.hpp>
 
@@ -19,14 +20,6 @@ class ChannelCredentials;
 namespace millrace {
 
 class observer;
-
-/// When write coalescing holds back what gRPC writes (turn_cork).
-struct cork_params {
-  /// Calls in flight on the connection below which corking only delays: client and server would fall into lock-step.
-  std::uint32_t min_in_flight = 16;
-  /// Calls after which what is held back is let go, so that the server is not left idle; 1 or more.
-  std::uint32_t flush_every = 32;
-};
 
 /// What a pool is made of. Validated once, by the pool's constructor: std::invalid_argument names the field, its value and
 /// what is allowed.

@@ -55,7 +55,12 @@ class slot : public list_base<dial_queue_tag> {
   std::string const& last_failure() const noexcept { return last_failure_; }
   time_point since() const noexcept { return since_; }
   std::uint32_t connections() const noexcept { return connections_; }
-  coalescing_stats coalescing() const { return channel_ != nullptr ? channel_->coalescing() : coalescing_stats{}; }
+
+  /// On all its channels so far.
+  coalescing_stats coalescing() const {
+    coalescing_stats all = earlier_coalescing_;
+    return channel_ != nullptr ? all += channel_->coalescing() : all;
+  }
 
   void open() { step(slot_event::open{}); }
   void grant_dial() { step(slot_event::dial_granted{}); }
@@ -101,6 +106,7 @@ class slot : public list_base<dial_queue_tag> {
   intrusive_list<permit, permit_tag> permits_;
   std::uint32_t in_flight_ = 0;
   std::uint32_t connections_ = 0;
+  coalescing_stats earlier_coalescing_;  // on channels that are closed
   time_point since_{};
   std::string explanation_;  // the transport's words for the failure that is about to be told
   std::string last_failure_;

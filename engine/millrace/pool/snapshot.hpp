@@ -19,7 +19,7 @@ struct slot_snapshot {
   std::uint32_t in_flight;
   std::uint32_t connections;    ///< Times it became ready.
   std::string last_failure;     ///< Why a dial failed last; empty when none has.
-  coalescing_stats coalescing;  ///< Of its present channel.
+  coalescing_stats coalescing;  ///< What it did on this slot, over all its connections.
 };
 
 /// A pool at one moment.

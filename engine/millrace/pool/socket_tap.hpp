@@ -1,35 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <grpcpp/support/channel_arguments.h>
+#include <millrace/pool/socket_mutator.hpp>
 
+#include <atomic>
 #include <memory>
-
-struct grpc_socket_mutator;
 
 namespace millrace {
 
-/// A second descriptor of the TCP socket that a channel is connected through, got from gRPC's socket mutator.
-///
-/// `ChannelArguments::SetSocketMutator` is public, but its struct is not in the installed headers, so its layout is known only
-/// for the gRPC versions this was checked with (socket_tap.cpp); built against another one, and whenever the socket is not what
-/// it should be, there is no descriptor and nobody corks.
-class socket_tap {
+/// A second descriptor of the TCP socket that a channel is connected through, got from gRPC's socket mutator. Whenever the
+/// socket is not what it should be, there is none.
+class socket_tap final : public socket_catcher, public std::enable_shared_from_this<socket_tap> {
  public:
   /// One for a channel that is about to be made.
-  static std::shared_ptr<socket_tap> create();
+  static std::shared_ptr<socket_tap> create() { return std::make_shared<socket_tap>(); }
 
-  virtual ~socket_tap() = default;
+  ~socket_tap() override;
 
   /// Has gRPC hand its sockets over. Once, before the channel is made; gRPC keeps the tap alive.
-  virtual void install(grpc::ChannelArguments& args) = 0;
+  void install(grpc::ChannelArguments& args);
 
-  /// The connection's socket, or -1. Valid until the next connection or the tap's end; a system call on it is harmless
-  /// even after gRPC closed its own descriptor.
-  virtual int descriptor() = 0;
+  /// The connection's socket, or -1. Valid until asked again or the tap's end.
+  int descriptor();
+
+  void take(int descriptor) noexcept override;
+
+ private:
+  std::atomic<int> caught_ = -1;  // by whichever thread dials, and not asked for yet
+  int current_ = -1;
 };
-
-/// Whether this build can tap at all.
-bool can_tap_sockets() noexcept;
 
 }  // namespace millrace

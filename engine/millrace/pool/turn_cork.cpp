@@ -11,19 +11,19 @@ namespace millrace {
 
 void turn_cork::cork() noexcept {
   since_flush_ = 0;
-  descriptor_ = tap_->descriptor();
+  descriptor_ = socket_();
   if (descriptor_ < 0 || !set(1)) return;
-  corked_ = true;
-  ++corks_;
+  stats_.corked = true;
+  ++stats_.corks;
   since_ = loop_.now();
 }
 
 void turn_cork::uncork() noexcept {
-  if (!corked_) return;
-  corked_ = false;
+  if (!stats_.corked) return;
+  stats_.corked = false;
   // on the descriptor that was corked, whatever became of the connection
   set(0);
-  longest_ = std::max(longest_, loop_.events().now() - since_);
+  stats_.longest = std::max(stats_.longest, loop_.events().now() - since_);
 }
 
 bool turn_cork::set(int value) noexcept {

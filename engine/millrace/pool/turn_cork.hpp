@@ -1,32 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/base/bound.hpp>
 #include <millrace/loop/loop.hpp>
-#include <millrace/pool/params.hpp>
-#include <millrace/pool/socket_tap.hpp>
+#include <millrace/pool/coalescing.hpp>
 
+#include <algorithm>
 #include <cstdint>
-#include <memory>
+#include <utility>
 
 namespace millrace {
 
-/// Write coalescing for one connection. gRPC writes to the socket for every call that starts, which is half of a call's
-/// cost; TCP_CORK turns all but the last write of a turn into an append. Corks from the second start of a turn on, if enough
-/// calls are in flight, and always uncorks when the turn's phase ends, exceptions included. Without a socket it does nothing.
-/// (Measured in docs/benchmarks.md.)
+/// Write coalescing for one connection. gRPC writes to the socket for every call that starts and every reply, which is half of a
+/// call's cost; TCP_CORK turns all but the last write of a turn into an append. Corks from the second write of a turn on, if
+/// enough calls are in flight, and always uncorks when the turn's phase ends, exceptions included. Without a socket it does
+/// nothing.
 class turn_cork final : private turn_end_listener {
  public:
-  turn_cork(loop& on, cork_params rule) : loop_(on), rule_(rule), tap_(socket_tap::create()) {}
+  /// Answers with the connection's socket, or -1. What it answered with stays open until it is asked again, or until the
+  /// turn_cork is gone.
+  using source = bound<int()>;
+
+  turn_cork(loop& on, cork_params rule, source socket) : loop_(on), rule_(rule), socket_(socket) {}
   ~turn_cork() override { uncork(); }
 
-  socket_tap& tap() noexcept { return *tap_; }
-
-  /// A call is about to be started on the connection, which has `in_flight` with it.
-  void before_start(std::uint32_t in_flight) noexcept {
-    if (in_flight < rule_.min_in_flight) return;
+  /// gRPC is about to write to the connection, which has `in_flight` calls, this one included.
+  void before_write(std::uint32_t in_flight) noexcept {
     if (!loop_.at_turn_end(*this)) return;
-    if (++starts_ < 2) return;
-    if (!corked_) {
+    most_ = std::max(most_, in_flight);
+    if (++writes_ < 2 || std::max(most_, most_before_) < rule_.min_in_flight) return;
+    if (!stats_.corked) {
       cork();
     } else if (++since_flush_ >= rule_.flush_every) {
       uncork();
@@ -34,18 +37,16 @@ class turn_cork final : private turn_end_listener {
     }
   }
 
-  bool corked() const noexcept { return corked_; }
+  /// In this turn, so far.
+  std::uint32_t writes() const noexcept { return writes_; }
 
-  /// Times a cork was set since the start.
-  std::uint64_t corks() const noexcept { return corks_; }
-
-  /// The longest a cork was left on.
-  duration longest() const noexcept { return longest_; }
+  coalescing_stats const& stats() const noexcept { return stats_; }
 
  private:
   void on_turn_end() noexcept override {
     uncork();
-    starts_ = 0;
+    writes_ = 0;
+    most_before_ = std::exchange(most_, 0);
   }
   void cork() noexcept;
   void uncork() noexcept;
@@ -53,14 +54,16 @@ class turn_cork final : private turn_end_listener {
 
   loop& loop_;
   cork_params const rule_;
-  std::shared_ptr<socket_tap> tap_;
-  bool corked_ = false;
-  std::uint32_t starts_ = 0;
+  source const socket_;
+  std::uint32_t writes_ = 0;
+  // calls in flight, at most, at this turn's writes and at the last one's: a deep turn ends many calls before it starts the
+  // next ones, so that the first of these would find few in flight
+  std::uint32_t most_ = 0;
+  std::uint32_t most_before_ = 0;
   std::uint32_t since_flush_ = 0;
-  std::uint64_t corks_ = 0;
   int descriptor_ = -1;
   time_point since_{};
-  duration longest_{};
+  coalescing_stats stats_;
 };
 
 }  // namespace millrace

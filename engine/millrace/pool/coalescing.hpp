@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/time/clock.hpp>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace millrace {
+
+/// When write coalescing holds back what gRPC writes (turn_cork).
+struct cork_params {
+  /// Calls in flight on the connection below which corking only delays: client and server would fall into lock-step.
+  std::uint32_t min_in_flight = 16;
+  /// Calls after which what is held back is let go, so that the peer is not left idle; 1 or more.
+  std::uint32_t flush_every = 32;
+};
+
+/// What write coalescing did.
+struct coalescing_stats {
+  std::uint64_t corks = 0;  ///< Times writes were held back.
+  duration longest{};       ///< The longest they were.
+  bool corked = false;      ///< They are now. Never so outside of the loop's turn.
+
+  coalescing_stats& operator+=(coalescing_stats const& other) noexcept {
+    corks += other.corks;
+    longest = std::max(longest, other.longest);
+    corked = corked || other.corked;
+    return *this;
+  }
+};
+
+}  // namespace millrace
