@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "event.hpp"
-
 #include <millrace/base/intrusive_list.hpp>
+#include <millrace/loop/tag.hpp>
+#include <millrace/time/timer.hpp>
 
-#include <grpcpp/alarm.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/support/byte_buffer.h>
 
@@ -14,27 +13,26 @@ namespace millrace::echo {
 class server;
 struct delayed_tag {};
 
-/// One call, from waiting for it to its last byte. Exactly one operation is out at any time, so one tag, this object, is
-/// enough; it deletes itself when the last one is back.
-class call final : public event, public list_base<delayed_tag> {
+/// One call, from waiting for it to its last byte. At most one operation is out at any time, so one tag is enough; it deletes
+/// itself when the last one is back.
+class call final : public list_base<delayed_tag> {
  public:
   /// Starts to wait for a call.
   explicit call(server& owner);
 
-  void complete(bool ok) override;
-
   /// Answers now instead of later.
-  void hurry() { alarm_.Cancel(); }
+  void hurry();
 
  private:
   enum class state {
     accepting,  ///< No call yet.
     reading,    ///< Its message is on the way.
-    delaying,   ///< The answer waits for its alarm.
-    answering,  ///< The answer is on the way.
+    answering,  ///< The answer waits for its time, or is on the way.
   };
 
-  void read();
+  void on_event(completion how);
+  template <class Init>
+  void start(state next, Init init);
   void delay_or_answer();
   void answer();
 
@@ -45,7 +43,8 @@ class call final : public event, public list_base<delayed_tag> {
   grpc::GenericServerAsyncReaderWriter stream_{&context_};
   // Read fills it and Write sends the same slices: no byte is copied
   grpc::ByteBuffer payload_;
-  grpc::Alarm alarm_;
+  tag<&call::on_event> event_{*this};
+  timer later_{bound<void()>::to<&call::hurry>(*this)};
 };
 
 }  // namespace millrace::echo

@@ -18,6 +18,7 @@ struct texts {
   std::optional<std::string> delay;
   std::optional<std::string> status;
   std::optional<std::string> seed;
+  bool no_cork = false;
 };
 
 void declare(CLI::App& app, texts& given) {
@@ -32,6 +33,7 @@ void declare(CLI::App& app, texts& given) {
       ->type_name("D");
   app.add_option("--seed", given.seed, "Seed of the generator that picks the calls that fail (default 1)")
       ->type_name("N");
+  app.add_flag("--no-cork", given.no_cork, "Do not coalesce what the answers of a loop turn write");
 }
 
 std::string checked_host(std::string const& host) {
@@ -66,6 +68,7 @@ options checked(texts const& given) {
   if (given.seed) {
     made.seed = bench::whole("--seed", *given.seed, {0, std::numeric_limits<std::uint64_t>::max()});
   }
+  made.cork = !given.no_cork;
   return made;
 }
 

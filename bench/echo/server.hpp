@@ -4,10 +4,12 @@
 #include "call.hpp"
 #include "options.hpp"
 
-#include <millrace/base/bound.hpp>
 #include <millrace/base/rng.hpp>
+#include <millrace/loop/loop.hpp>
+#include <millrace/server/server_cork.hpp>
 
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <atomic>
 #include <cstdint>
@@ -17,12 +19,12 @@
 
 namespace millrace::echo {
 
-/// Answers any unary method with the bytes it got, all on the thread that calls `run`: one completion queue, one object a
-/// call. Also serves grpc.health.v1, which gRPC does on threads of its own.
+/// Answers any unary method with the bytes it got, all on the thread that calls `run`: a loop over the server's completion
+/// queue, one object a call. Also serves grpc.health.v1, which gRPC does on threads of its own.
 class server {
  public:
   /// Listens; throws std::runtime_error when the address cannot be had.
-  explicit server(options const& wanted);
+  explicit server(options const& wanted) : server(wanted, grpc::ServerBuilder()) {}
   server(server const&) = delete;
   server& operator=(server const&) = delete;
 
@@ -39,35 +41,27 @@ class server {
   /// Any thread: calls that have reached the server.
   std::uint64_t arrived() const noexcept { return arrived_.load(std::memory_order_relaxed); }
 
-  /// Once `run` has returned: calls answered, and how many of them failed on purpose.
+  /// Once `run` has returned: calls answered, how many of them failed on purpose, and what write coalescing did.
   std::uint64_t served() const noexcept { return served_; }
   std::uint64_t failed() const noexcept { return failed_; }
+  coalescing_stats coalescing() const noexcept { return cork_.coalescing(); }
+
+  /// The same: connections whose sockets are held for it.
+  std::size_t held() const noexcept { return cork_.connections(); }
 
  private:
   friend class call;
 
-  // an alarm with a function: how `stop` gets work done on the thread of `run`
-  class errand final : public event {
-   public:
-    explicit errand(bound<void()> work) : work_(work) {}
-    void send(grpc::CompletionQueue& queue);
-    void complete(bool) override { work_(); }
-
-   private:
-    bound<void()> work_;
-    grpc::Alarm alarm_;
-  };
+  server(options const& wanted, grpc::ServerBuilder&& builder);
 
   void accept();
   void accept_next();
-  void request(grpc::GenericServerContext& context, grpc::GenericServerAsyncReaderWriter& stream, event* tag);
+  void request(grpc::GenericServerContext& context, grpc::GenericServerAsyncReaderWriter& stream, void* tag);
   bool delays() const noexcept { return !hurrying_ && delay_ > std::chrono::nanoseconds::zero(); }
-  void delay(call& which, grpc::Alarm& alarm);
+  void delay(call& which, timer& until);
   std::optional<grpc::StatusCode> draw_failure() noexcept;
-  void finished(bool answered) noexcept;
-
+  void answered() noexcept { ++served_; }
   void hurry();
-  void close();
 
   double fail_rate_;
   grpc::StatusCode status_;
@@ -75,19 +69,17 @@ class server {
   rng random_;
   std::string address_;
 
+  loop loop_;
+  grpc::ServerCompletionQueue& queue_;
+  server_cork cork_{loop_};
   grpc::AsyncGenericService service_;
-  std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::unique_ptr<grpc::Server> server_;
 
   bool hurrying_ = false;
-  bool closing_ = false;
-  std::uint64_t live_ = 0;                  // calls that exist, those that wait to be called included
   std::atomic<std::uint64_t> arrived_ = 0;  // written by the thread of `run` only
   std::uint64_t served_ = 0;
   std::uint64_t failed_ = 0;
   intrusive_list<call, delayed_tag> delayed_;
-  errand hurry_{bound<void()>::to<&server::hurry>(*this)};
-  errand close_{bound<void()>::to<&server::close>(*this)};
 };
 
 }  // namespace millrace::echo

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <echo/server.hpp>
+#include "running_server.hpp"
 
 #include <support/catch.hpp>
 
@@ -22,28 +22,9 @@
 
 using namespace millrace;
 using namespace std::chrono_literals;
+using echo::running_server;
 
 namespace {
-
-// a server on a free loopback port, stopped when the test ends
-class running_server {
- public:
-  explicit running_server(echo::options const& wanted = {}) : server_(wanted), thread_([this] { server_.run(); }) {}
-  ~running_server() { stop(); }
-
-  void stop() {
-    if (!thread_.joinable()) return;
-    server_.stop();
-    thread_.join();
-  }
-
-  echo::server& operator*() { return server_; }
-  echo::server* operator->() { return &server_; }
-
- private:
-  echo::server server_;
-  std::thread thread_;
-};
 
 std::shared_ptr<grpc::Channel> channel_to(std::string const& address) {
   return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
