@@ -18,6 +18,8 @@ struct texts {
   std::optional<std::string> delay;
   std::optional<std::string> status;
   std::optional<std::string> seed;
+  std::optional<std::string> tls_certificate;
+  std::optional<std::string> tls_key;
   bool no_cork = false;
 };
 
@@ -33,6 +35,9 @@ void declare(CLI::App& app, texts& given) {
       ->type_name("D");
   app.add_option("--seed", given.seed, "Seed of the generator that picks the calls that fail (default 1)")
       ->type_name("N");
+  app.add_option("--tls-cert", given.tls_certificate, "Serve TLS with the certificate in FILE (PEM)")
+      ->type_name("FILE");
+  app.add_option("--tls-key", given.tls_key, "Its key (PEM)")->type_name("FILE");
   app.add_flag("--no-cork", given.no_cork, "Do not coalesce what the answers of a loop turn write");
 }
 
@@ -54,6 +59,18 @@ status_code checked_status(std::string const& text) {
   return *code;
 }
 
+void check_tls(texts const& given, options& made) {
+  constexpr std::uint64_t most = 1u << 20u;
+  if (given.tls_certificate.has_value() != given.tls_key.has_value()) {
+    throw bench::bad_flag(given.tls_key ? "--tls-key" : "--tls-cert",
+                          given.tls_key ? given.tls_key : given.tls_certificate,
+                          "allowed are --tls-cert and --tls-key together");
+  }
+  if (!given.tls_key) return;
+  made.tls_certificate = bench::contents("--tls-cert", *given.tls_certificate, most);
+  made.tls_key = bench::contents("--tls-key", *given.tls_key, most);
+}
+
 options checked(texts const& given) {
   options made;
   made.host = checked_host(given.host);
@@ -68,6 +85,7 @@ options checked(texts const& given) {
   if (given.seed) {
     made.seed = bench::whole("--seed", *given.seed, {0, std::numeric_limits<std::uint64_t>::max()});
   }
+  check_tls(given, made);
   made.cork = !given.no_cork;
   return made;
 }

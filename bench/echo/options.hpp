@@ -20,7 +20,9 @@ struct options {
   status_code status = status_code::unavailable;
   std::chrono::nanoseconds delay{};  ///< Before each answer; whole milliseconds, rounded up.
   std::uint64_t seed = 1;            ///< Of the generator that picks the calls that fail.
-  bool cork = true;                  ///< Coalesce the answers of a loop turn.
+  std::string tls_certificate{};     ///< PEM; empty: plain text.
+  std::string tls_key{};
+  bool cork = true;  ///< Coalesce the answers of a loop turn.
 };
 
 /// The options of a command line, or what to do instead of serving. Any thread.

@@ -22,6 +22,13 @@ constexpr int accept_ahead = 64;
 
 constexpr auto stop_grace = 1s;
 
+std::shared_ptr<grpc::ServerCredentials> credentials_of(options const& wanted) {
+  if (wanted.tls_key.empty()) return grpc::InsecureServerCredentials();
+  grpc::SslServerCredentialsOptions tls;
+  tls.pem_key_cert_pairs.push_back({wanted.tls_key, wanted.tls_certificate});
+  return grpc::SslServerCredentials(tls);
+}
+
 }  // namespace
 
 server::server(options const& wanted, grpc::ServerBuilder&& builder)
@@ -37,7 +44,7 @@ server::server(options const& wanted, grpc::ServerBuilder&& builder)
   // with SO_REUSEPORT two servers could share a port, and neither would know
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(-1);
-  builder.AddListeningPort(asked, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(asked, credentials_of(wanted), &port);
   builder.RegisterAsyncGenericService(&service_);
   if (wanted.cork) cork_.install(builder);
   server_ = builder.BuildAndStart();

@@ -2,6 +2,7 @@
 #include <load/driver.hpp>
 
 #include <fmt/format.h>
+#include <grpcpp/security/credentials.h>
 
 #include <sys/resource.h>
 
@@ -36,6 +37,7 @@ pool_params pool_of(options const& asked, observer& told) {
   params.max_waiting = asked.rate ? 1'000'000 : std::max(asked.concurrency, 10'000u);
   params.balance = asked.balance == balance::round_robin ? "round_robin" : "least_request";
   params.cork = !asked.no_cork;
+  if (!asked.tls_ca.empty()) params.credentials = grpc::SslCredentials({asked.tls_ca, {}, {}});
   params.observer = &told;
   return params;
 }

@@ -9,8 +9,6 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <system_error>
 
 namespace millrace::load {
@@ -22,13 +20,14 @@ using bench::bad_flag;
 constexpr std::uint64_t max_connections = 10'000;
 constexpr std::uint64_t max_concurrency = 1'000'000;
 constexpr std::uint64_t max_payload = 1u << 30u;
+constexpr std::uint64_t max_certificates = 1u << 20u;
 
 using text = std::optional<std::string>;
 
 // the flags as they were written; `checked` turns them into options
 struct flags {
   text endpoints, method, payload_bytes, payload_file, connections, concurrency, rate, duration, calls, timeout,
-      attempts, balance, json;
+      attempts, balance, json, tls_ca;
   bool allow_failures = false;
   bool quiet = false;
   bool no_cork = false;
@@ -53,6 +52,7 @@ void declare(CLI::App& app, flags& given) {
   value("--attempts", given.attempts, "N", "Attempts a call may make, 1 to 5 (default 3)");
   value("--balance", given.balance, "POLICY", "round_robin (default) or least_request");
   value("--json", given.json, "FILE", "Write the report there as JSON; - is stdout, and the table goes to stderr");
+  value("--tls-ca", given.tls_ca, "FILE", "Use TLS, and trust the certificates in FILE (PEM)");
   app.add_flag("--allow-failures", given.allow_failures, "Exit with 0 although calls failed");
   app.add_flag("--quiet", given.quiet, "No progress lines");
   app.add_flag("--no-cork", given.no_cork, "Do not coalesce what calls of a loop turn write");
@@ -87,22 +87,9 @@ std::string checked_method(text const& method) {
   return *method;
 }
 
-std::string file_payload(std::string const& path) {
-  std::error_code error;
-  std::ifstream file;
-  // a directory can be opened, and read as if it were empty
-  if (!std::filesystem::is_directory(path, error)) file.open(path, std::ios::binary);
-  if (!file.is_open()) throw bad_flag("--payload-file", path, "allowed is a file that can be read");
-  std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  if (file.bad() || bytes.size() > max_payload) {
-    throw bad_flag("--payload-file", path, fmt::format("allowed is a file of at most {} bytes", max_payload));
-  }
-  return bytes;
-}
-
 std::string checked_payload(flags const& given) {
   exclude("--payload-file", given.payload_file, "--payload-bytes", given.payload_bytes);
-  if (given.payload_file) return file_payload(*given.payload_file);
+  if (given.payload_file) return bench::contents("--payload-file", *given.payload_file, max_payload);
   return std::string(bench::whole("--payload-bytes", given.payload_bytes.value_or("16"), {0, max_payload}), '\0');
 }
 
@@ -161,6 +148,7 @@ options checked(flags const& given) {
   if (given.attempts) made.attempts = static_cast<std::uint32_t>(bench::whole("--attempts", *given.attempts, {1, 5}));
   if (given.balance) made.balance = checked_balance(*given.balance);
   if (given.json) made.json = checked_json(*given.json);
+  if (given.tls_ca) made.tls_ca = bench::contents("--tls-ca", *given.tls_ca, max_certificates);
   made.allow_failures = given.allow_failures;
   made.quiet = given.quiet;
   made.no_cork = given.no_cork;

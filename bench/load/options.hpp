@@ -36,6 +36,7 @@ struct options {
   std::uint32_t attempts = 3;                                  ///< Per call, the first one included; 1 to 5.
   load::balance balance = load::balance::round_robin;
 
+  std::string tls_ca;           ///< The certificates to trust, PEM; empty: plain text.
   std::string json;             ///< Where the JSON report goes: a file, `-` for stdout, empty for nowhere.
   bool allow_failures = false;  ///< Exit with 0 although calls failed.
   bool quiet = false;           ///< No progress lines.

@@ -8,6 +8,10 @@
 
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
 
 namespace millrace::bench {
 namespace {
@@ -70,6 +74,19 @@ std::chrono::nanoseconds duration(std::string_view flag, std::string_view value,
                                to_text(allowed.max)));
   }
   return *length;
+}
+
+std::string contents(std::string_view flag, std::string const& path, std::uint64_t most) {
+  std::error_code error;
+  std::ifstream file;
+  // a directory can be opened, and read as if it were empty
+  if (!std::filesystem::is_directory(path, error)) file.open(path, std::ios::binary);
+  if (!file.is_open()) throw bad_flag(flag, path, "allowed is a file that can be read");
+  std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  if (file.bad() || bytes.size() > most) {
+    throw bad_flag(flag, path, fmt::format("allowed is a file of at most {} bytes", most));
+  }
+  return bytes;
 }
 
 std::optional<exit_now> parse(CLI::App& app, int argc, char const* const* argv) {

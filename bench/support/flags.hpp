@@ -38,6 +38,9 @@ std::uint64_t whole(std::string_view flag, std::string_view value, whole_range a
 double real(std::string_view flag, std::string_view value, real_range allowed);
 std::chrono::nanoseconds duration(std::string_view flag, std::string_view value, duration_range allowed);
 
+/// The bytes of the file that a flag names; throws bad_flag when it cannot be read or has more than `most`.
+std::string contents(std::string_view flag, std::string const& path, std::uint64_t most);
+
 /// What a program should do instead of its work: print `text` (to stdout when `status` is 0, else to stderr) and exit.
 struct exit_now {
   int status = 0;

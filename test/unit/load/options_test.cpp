@@ -108,6 +108,15 @@ TEST_CASE("options: the payload file's bytes are sent as they are", "[load]") {
   names(refusal_with({"--payload-file", "/"}), "--payload-file", "/");
 }
 
+TEST_CASE("options: --tls-ca is read, or refused", "[load]") {
+  std::string const path = "options_test.pem";
+  std::ofstream(path) << "a certificate";
+  CHECK(good({"--tls-ca", path}).tls_ca == "a certificate");
+  CHECK(good({}).tls_ca.empty());
+  std::remove(path.c_str());
+  names(refusal_with({"--tls-ca", path}), "--tls-ca", path);
+}
+
 TEST_CASE("options: each bad value is refused in one line that names flag, value and what is allowed", "[load]") {
   struct row {
     char const* flag;
@@ -199,7 +208,7 @@ TEST_CASE("options: --help is the text and status 0, and names every flag", "[lo
   for (auto const* const flag :
        {"--endpoints", "--method", "--payload-bytes", "--payload-file", "--connections", "--concurrency", "--rate",
         "--duration", "--calls", "--timeout", "--attempts", "--balance", "--json", "--allow-failures", "--quiet",
-        "--no-cork", "--wait-for-ready"}) {
+        "--no-cork", "--tls-ca", "--wait-for-ready"}) {
     INFO(flag);
     CHECK(text.find(flag) != std::string::npos);
   }
