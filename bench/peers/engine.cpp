@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "stub.hpp"
 
+#include <support/interceptors.hpp>
+
 #include <millrace/call/client.hpp>
-#include <millrace/intercept/chain.hpp>
 #include <millrace/metrics/counters.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -10,7 +11,6 @@
 #include <boost/asio/detached.hpp>
 
 #include <algorithm>
-#include <array>
 #include <concepts>
 
 namespace millrace::peers {
@@ -29,33 +29,6 @@ constexpr bool set_cork([[maybe_unused]] Params& params, [[maybe_unused]] bool o
   if constexpr (known) params.cork = on;
   return known;
 }
-
-// two interceptors as services have them; between them they see every call twice
-class deadline_cap final : public interceptor {
- public:
-  hook_set hooks() const noexcept override { return {hook::start}; }
-  hook_result on_start(call_context& call) override {
-    call.shorten_deadline(call.now() + call_timeout);
-    return proceed;
-  }
-};
-
-class outcome_count final : public interceptor {
- public:
-  hook_set hooks() const noexcept override { return {hook::start, hook::done}; }
-  hook_result on_start(call_context&) override {
-    ++begun_;
-    return proceed;
-  }
-  hook_result on_done(call_context&, status const& outcome) override {
-    ++ended_[static_cast<std::size_t>(outcome.code)];
-    return proceed;
-  }
-
- private:
-  std::uint64_t begun_ = 0;
-  std::array<std::uint64_t, status_code_count> ended_{};
-};
 
 pool_params pool_of(work const& task, observer& told, corking mode) {
   pool_params params;
@@ -81,7 +54,7 @@ class engine_client {
       : task_(task),
         measure_(measure),
         request_(request_of(task)),
-        interceptors_(two_interceptors()),
+        interceptors_(bench::two_interceptors(call_timeout)),
         pool_(loop_, pool_of(task, counters_, mode)),
         echo_(pool_, client_of(interceptors_)) {}
 
@@ -97,13 +70,6 @@ class engine_client {
 
  private:
   using reply_or = rpc_result<EchoReply>;
-
-  static chain two_interceptors() {
-    chain made;
-    made.emplace<deadline_cap>();
-    made.emplace<outcome_count>();
-    return made;
-  }
 
   void start_lanes(bool with_coroutines) {
     for (unsigned lane = 0; lane < task_.in_flight; ++lane) {

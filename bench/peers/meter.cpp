@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "meter.hpp"
 
-#include "allocations.hpp"
+#include <support/allocations.hpp>
 
 #include <sys/resource.h>
 
@@ -92,7 +92,7 @@ figures meter::result() const {
 meter::snapshot meter::take(time_point at) noexcept {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
-  return {at, seconds(used.ru_utime) + seconds(used.ru_stime), allocation_count()};
+  return {at, seconds(used.ru_utime) + seconds(used.ru_stime), bench::allocation_count()};
 }
 
 // a process has one meter

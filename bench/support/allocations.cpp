@@ -9,7 +9,7 @@
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
 
-std::uint64_t millrace::peers::allocation_count() noexcept { return 0; }
+std::uint64_t millrace::bench::allocation_count() noexcept { return 0; }
 
 #else
 
@@ -31,7 +31,7 @@ void count_one() noexcept {
 
 }  // namespace
 
-std::uint64_t millrace::peers::allocation_count() noexcept {
+std::uint64_t millrace::bench::allocation_count() noexcept {
   std::uint64_t sum = 0;
   for (counter const& one : counters) sum += one.count.load(std::memory_order_relaxed);
   return sum;
