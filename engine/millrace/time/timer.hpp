@@ -33,7 +33,8 @@ class timer : private heap_hook {
 
   timer_queue* queue_ = nullptr;
   time_point due_{};
-  std::uint64_t order_ = 0;  // equal times leave in the order they were armed
+  std::uint64_t order_ : 63 = 0;  // equal times leave in the order they were armed
+  std::uint64_t dated_ : 1 = 0;   // in the queue's calendar
   bound<void()> on_due_;
 };
 
