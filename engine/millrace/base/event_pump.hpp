@@ -3,9 +3,9 @@
 
 #include <millrace/base/check.hpp>
 
-#include <array>
 #include <cstddef>
-#include <utility>
+#include <memory>
+#include <type_traits>
 
 namespace millrace {
 
@@ -13,28 +13,36 @@ namespace millrace {
 /// an action finished at once or an observer called back, waits its turn: `step` is never entered from inside.
 template <class Event, std::size_t Capacity = 8>
 class event_pump {
+  static_assert(std::is_trivially_copyable_v<Event>);
+
  public:
+  event_pump() noexcept {}
+  event_pump(event_pump const&) = delete;
+  event_pump& operator=(event_pump const&) = delete;
+
   /// Calls `step(event)`, then `step` on whatever was fed meanwhile.
   template <class Step>
-  void feed(Event event, Step&& step) {
+  void feed(Event const& event, Step&& step) {
     if (busy_) {
       MILLRACE_CHECK(count_ < Capacity);
-      waiting_[(first_ + count_++) % Capacity] = std::move(event);
+      std::construct_at(&waiting_[(first_ + count_++) % Capacity], event);
       return;
     }
     busy_ = true;
     step(event);
     while (count_ > 0) {
-      event = std::move(waiting_[first_]);
+      Event const next = waiting_[first_];
       first_ = (first_ + 1) % Capacity;
       --count_;
-      step(event);
+      step(next);
     }
     busy_ = false;
   }
 
  private:
-  std::array<Event, Capacity> waiting_{};
+  union {
+    Event waiting_[Capacity];  // only those that wait are initialised
+  };
   std::size_t first_ = 0;
   std::size_t count_ = 0;
   bool busy_ = false;

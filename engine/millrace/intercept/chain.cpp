@@ -29,11 +29,13 @@ void chain::add(std::shared_ptr<interceptor> one) {
 }
 
 stage_outcome chain::run(hook which, hook_arguments const& with, std::size_t from) noexcept {
-  for (std::size_t at = from; at < members_.size(); ++at) {
-    member& next = members_[runs_in_reverse(which) ? members_.size() - 1 - at : at];
+  std::size_t const count = members_.size();
+  bool const reverse = runs_in_reverse(which);
+  for (std::size_t at = from; at < count; ++at) {
+    member& next = members_[reverse ? count - 1 - at : at];
     if (!next.hooks.contains(which)) continue;
-    stage_outcome outcome{invoke(*next.one, which, with), at};
-    if (!outcome.passed()) return outcome;
+    hook_result result = invoke(*next.one, which, with);
+    if (result.what() != hook_result::kind::proceed) return {std::move(result), at};
   }
   return {};
 }

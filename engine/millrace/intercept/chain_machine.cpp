@@ -65,7 +65,7 @@ chain_action chain_machine::settle(hook_result result) noexcept {
       case hook_result::kind::finish:
         outcome_ = result.take_status();
         if (stage_ != hook::done) return end_stage();
-        arguments_.outcome = &*outcome_;
+        arguments_.outcome = outcome_.get();
         break;
       case hook_result::kind::proceed: break;
     }
@@ -88,7 +88,7 @@ hook_result chain_machine::run() noexcept {
 
 chain_action chain_machine::end_stage() noexcept {
   enter(stage_ == hook::done ? state::over : state::between);
-  if (!outcome_) return {chain_action::kind::passed};
+  if (outcome_ == nullptr) return {chain_action::kind::passed};
   return {chain_action::kind::finished, std::move(outcome_)};
 }
 

@@ -6,7 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <memory>
 
 namespace millrace {
 
@@ -20,7 +20,7 @@ struct [[nodiscard]] chain_action {
   };
 
   kind what = kind::passed;
-  std::optional<status> outcome{};  ///< With `finished`, never otherwise.
+  std::unique_ptr<status> outcome{};  ///< With `finished`, never otherwise.
 };
 
 /// Leads one call through the stages of an interceptor chain, one at a time: `begin` a stage, and while it is held, `resume`
@@ -67,9 +67,9 @@ class chain_machine {
 
   chain_ref chain_;
   hook_arguments arguments_;
-  std::optional<status> outcome_;  // what a `finish` of this stage said
-  std::size_t next_ = 0;           // where the stage goes on, in the stage's order
-  std::size_t owed_ = 0;           // the first so many interceptors are owed their on_done
+  std::unique_ptr<status> outcome_;  // what a `finish` of this stage said
+  std::size_t next_ = 0;             // where the stage goes on, in the stage's order
+  std::size_t owed_ = 0;             // the first so many interceptors are owed their on_done
   std::uint32_t dropped_resumes_ = 0;
   state state_ = state::fresh;
   hook stage_ = hook::start;

@@ -4,7 +4,7 @@
 #include <millrace/base/status.hpp>
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -29,21 +29,21 @@ class [[nodiscard]] hook_result {
 
   hook_result(proceed_t) noexcept {}
   hook_result(hold_t) noexcept : kind_(kind::hold) {}
-  explicit hook_result(status end) noexcept : kind_(kind::finish), end_(std::move(end)) {}
+  explicit hook_result(status end) : kind_(kind::finish), end_(std::make_unique<status>(std::move(end))) {}
 
   kind what() const noexcept { return kind_; }
 
-  /// The status of a `finish`; otherwise OK. Leaves an empty one behind.
-  status take_status() noexcept { return end_ ? std::move(*end_) : status{}; }
+  /// The status of a `finish`, once; otherwise null.
+  std::unique_ptr<status> take_status() noexcept { return std::move(end_); }
 
  private:
   kind kind_ = kind::proceed;
-  std::optional<status> end_;
+  std::unique_ptr<status> end_;  // apart, because most answers have none and each is moved a few times
 };
 
 /// A hook's answer "the call ends with this": `return finish(status_code::unauthenticated, "no token");`.
-inline hook_result finish(status end) noexcept { return hook_result(std::move(end)); }
-inline hook_result finish(status_code code, std::string message) noexcept {
+inline hook_result finish(status end) { return hook_result(std::move(end)); }
+inline hook_result finish(status_code code, std::string message) {
   return finish(status{code, std::move(message), {}});
 }
 

@@ -4,11 +4,11 @@
 namespace millrace {
 namespace {
 
-template <class Counts>
-Counts& of(counters::by_name<Counts>& map, std::string_view name) {
+template <class Map>
+typename Map::value_type& entry(Map& map, std::string_view name) {
   auto const at = map.lower_bound(name);
-  if (at != map.end() && at->first == name) return at->second;
-  return map.emplace_hint(at, name, Counts{})->second;
+  if (at != map.end() && at->first == name) return *at;
+  return *map.emplace_hint(at, name, typename Map::mapped_type{});
 }
 
 // a server may send a code that does not exist: gRPC calls that UNKNOWN
@@ -37,41 +37,51 @@ counters::endpoint_counts const& counters::endpoint(std::string_view name) const
   return at == endpoints_.end() ? none : at->second;
 }
 
+counters::endpoint_counts& counters::of_endpoint(std::string_view name) {
+  if (last_endpoint_ == nullptr || last_endpoint_->first != name) last_endpoint_ = &entry(endpoints_, name);
+  return last_endpoint_->second;
+}
+
+counters::method_counts& counters::of_method(std::string_view name) {
+  if (last_method_ == nullptr || last_method_->first != name) last_method_ = &entry(methods_, name);
+  return last_method_->second;
+}
+
 void counters::on(events::slot_changed const& event) noexcept {
   if (event.from == event.to) return;
-  endpoint_counts& counts = of(endpoints_, event.endpoint);
+  endpoint_counts& counts = of_endpoint(event.endpoint);
   move_slot(counts, event.from, event.to);
   if (event.to == slot_state::connecting) ++counts.dials;
   if (event.to == slot_state::ready) ++counts.connections_opened;
   if (event.from == slot_state::ready && !let_go(event.to)) ++counts.connections_lost;
 }
 
-void counters::on(events::picked const& event) noexcept { ++of(endpoints_, event.endpoint).picks; }
+void counters::on(events::picked const& event) noexcept { ++of_endpoint(event.endpoint).picks; }
 
 void counters::on(events::pick_failed const& event) noexcept {
-  ++of(pick_failures_, event.why);
+  ++entry(pick_failures_, event.why).second;
   ++totals_.pick_failures;
 }
 
-void counters::on(events::call_started const& event) noexcept { ++of(methods_, event.method).calls; }
+void counters::on(events::call_started const& event) noexcept { ++of_method(event.method).calls; }
 
 void counters::on(events::call_finished const& event) noexcept {
-  method_counts& counts = of(methods_, event.method);
+  method_counts& counts = of_method(event.method);
   ++counts.finished[index(event.code)];
   counts.latency += event.elapsed;
 }
 
 void counters::on(events::attempt_started const& event) noexcept {
-  ++of(endpoints_, event.endpoint).attempts;
+  ++of_endpoint(event.endpoint).attempts;
   ++totals_.attempts;
 }
 
 void counters::on(events::attempt_finished const& event) noexcept {
-  ++of(endpoints_, event.endpoint).finished[index(event.code)];
+  ++of_endpoint(event.endpoint).finished[index(event.code)];
 }
 
 void counters::on(events::retry_scheduled const& event) noexcept {
-  method_counts& counts = of(methods_, event.method);
+  method_counts& counts = of_method(event.method);
   ++(event.transparent ? counts.transparent_retries : counts.retries);
   ++(event.transparent ? totals_.transparent_retries : totals_.retries);
 }

@@ -58,6 +58,10 @@ class counters final : public observer {
     count retry_denied(retry_denial why) const noexcept { return denied[static_cast<std::size_t>(why)]; }
   };
 
+  counters() = default;
+  counters(counters const&) = delete;
+  counters& operator=(counters const&) = delete;
+
   template <class Counts>
   using by_name = std::map<std::string, Counts, std::less<>>;
 
@@ -84,8 +88,14 @@ class counters final : public observer {
   void on(events::drain_finished const& event) noexcept override;
 
  private:
+  endpoint_counts& of_endpoint(std::string_view name);
+  method_counts& of_method(std::string_view name);
+
   by_name<endpoint_counts> endpoints_;
   by_name<method_counts> methods_;
+  // the one counted last: the events of one call come together, and most programs call few methods
+  by_name<endpoint_counts>::value_type* last_endpoint_ = nullptr;
+  by_name<method_counts>::value_type* last_method_ = nullptr;
   by_name<count> pick_failures_;  // by reason
   totals totals_;
 };

@@ -24,7 +24,7 @@ struct world {
     scripted_call& call = calls.emplace_back();
     call.context.set_started(time_point{} + at);
     hook_result answer = tokens.on_start(call.context);
-    call.outcome = answer.take_status();
+    if (auto end = answer.take_status()) call.outcome = *end;
     return answer.what();
   }
 
@@ -33,7 +33,10 @@ struct world {
   }
 
   // what the call was resumed with
-  status end(std::size_t call) { return calls[call].resumed.at(0).take_status(); }
+  status end(std::size_t call) {
+    auto const said = calls[call].resumed.at(0).take_status();
+    return said != nullptr ? *said : status{};
+  }
 
   std::vector<std::function<void(token_result)>> fetches;
   std::deque<scripted_call> calls;

@@ -161,7 +161,7 @@ TEST_CASE("held_call: one that is dropped finishes its call with CANCELLED", "[i
   scripted_call call;
   { held_call const dropped = call.context.hold_call(); }
   REQUIRE(call.resumed.size() == 1);
-  status const end = call.resumed[0].take_status();
+  status const end = *call.resumed[0].take_status();
   CHECK(end.code == status_code::cancelled);
   CHECK(end.message == "an interceptor dropped the call it held");
 }
