@@ -50,8 +50,10 @@ struct options {
 };
 
 struct decode_status {
+  struct value_type {};
   using result_type = status_code;
-  static result_type decode(status&& how, message&&) noexcept { return how.code; }
+  static bool decode(message&&, value_type&, status&) noexcept { return true; }
+  static result_type finish(status&& how, value_type&&) noexcept { return how.code; }
 };
 
 class run {

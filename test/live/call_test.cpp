@@ -62,7 +62,7 @@ TEST_CASE("live: a call is answered", "[live]") {
   CHECK(reply->text() == "hello");
   CHECK(reply->previous_attempts() == 0);
   CHECK(reply->time_left_ms() > 0);
-  CHECK(reply->time_left_ms() <= 5000);
+  CHECK(reply->time_left_ms() <= 5010);  // gRPC rounds what it writes up to 10 ms
   CHECK(info.attempts == 1);
   CHECK(info.endpoint == server.address());
   CHECK(info.origin == call_end::attempt);

@@ -136,7 +136,7 @@ TEST_CASE("traps: no call is without a deadline, at the server too (T21)", "[liv
   auto const reply = call_once(loop, pool, saying("x"));
   REQUIRE(reply.has_value());
   CHECK(reply->time_left_ms() > 0);
-  CHECK(reply->time_left_ms() <= 15'000);
+  CHECK(reply->time_left_ms() <= 15'100);  // gRPC rounds what it writes up to 100 ms
   auto forever = call_once(loop, pool, saying("x"), {.timeout = duration::max()});
   CHECK(forever.has_value());
 }

@@ -10,6 +10,7 @@
 #include <grpcpp/impl/codegen/serialization_traits.h>
 #include <boost/asio/deferred.hpp>
 
+#include <concepts>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -22,13 +23,20 @@ struct decode_response {
   using value_type = Response;
   using result_type = rpc_result<Response>;
 
-  static status decode(message&& bytes, Response& into) {
+  static bool decode(message&& bytes, Response& into, status& why_not) {
+    if constexpr (std::derived_from<Response, google::protobuf::MessageLite>) {
+      auto const piece = one_piece(bytes);
+      // what does not parse is left to gRPC, for its words
+      if (piece && into.ParseFromArray(piece->data(), static_cast<int>(piece->size()))) return true;
+    }
     grpc::ByteBuffer buffer = to_byte_buffer(std::move(bytes));
     if constexpr (std::is_same_v<Response, grpc::ByteBuffer>) {
       into.Swap(&buffer);
-      return {};
+      return true;
     } else {
-      return from_grpc(grpc::SerializationTraits<Response>::Deserialize(&buffer, &into));
+      grpc::Status const parsed = grpc::SerializationTraits<Response>::Deserialize(&buffer, &into);
+      if (!parsed.ok()) why_not = from_grpc(parsed);
+      return parsed.ok();
     }
   }
 
@@ -59,17 +67,24 @@ class client {
   template <auto PrepareAsync, class Token = boost::asio::deferred_t>
   [[nodiscard]] auto async_call(typename method_of<PrepareAsync>::request_type const& request,
                                 call_options options = {}, Token&& token = {}) {
-    using request_type = typename method_of<PrepareAsync>::request_type;
-    grpc::ByteBuffer bytes;
-    bool own = false;
-    grpc::Status const serialized = grpc::SerializationTraits<request_type>::Serialize(request, &bytes, &own);
-    // without bytes there is no message to send, which the transport reports as INTERNAL
     return async_unary<decode_response<typename method_of<PrepareAsync>::response_type>>(
-        core_, method_of<PrepareAsync>::get(), serialized.ok() ? to_message(std::move(bytes)) : message{},
-        std::move(options), std::forward<Token>(token));
+        core_, method_of<PrepareAsync>::get(), serialized(request), std::move(options), std::forward<Token>(token));
   }
 
  private:
+  // without bytes there is no message to send, which the call reports as INTERNAL
+  template <class Request>
+  message serialized(Request const& request) {
+    if constexpr (std::derived_from<Request, google::protobuf::MessageLite>) {
+      return to_message(core_->context(), request);
+    } else {
+      grpc::ByteBuffer bytes;
+      bool own = false;
+      bool const done = grpc::SerializationTraits<Request>::Serialize(request, &bytes, &own).ok();
+      return done ? to_message(std::move(bytes)) : message{};
+    }
+  }
+
   std::shared_ptr<client_core> core_;
 };
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/call/grpc_message.hpp>
 
+#include <millrace/loop/loop.hpp>
 #include <millrace/pool/grpc_access.hpp>
 
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/slice.h>
 
+#include <new>
 #include <utility>
 
 namespace millrace {
@@ -33,7 +35,40 @@ void* share(void* bytes) { return grpc_byte_buffer_copy(buffer_of(bytes)); }
 
 void release(void* bytes) noexcept { grpc_byte_buffer_destroy(buffer_of(bytes)); }
 
+// what a message of slice_kind points to
+struct slice_block {
+  loop* on;
+  grpc_slice slice;
+};
+
+slice_block* make_block(loop& on, grpc_slice const& slice) {
+  return ::new (on.allocate(sizeof(slice_block))) slice_block{&on, slice};
+}
+
+grpc_slice const& slice_of(void const* bytes) noexcept { return static_cast<slice_block const*>(bytes)->slice; }
+
+std::string_view view(grpc_slice const& slice) noexcept {
+  return {reinterpret_cast<char const*>(GRPC_SLICE_START_PTR(slice)), GRPC_SLICE_LENGTH(slice)};
+}
+
+std::size_t slice_size(void const* bytes) noexcept { return GRPC_SLICE_LENGTH(slice_of(bytes)); }
+
+void append_slice(void const* bytes, std::string& out) { out.append(view(slice_of(bytes))); }
+
+void* share_slice(void* bytes) {
+  return make_block(*static_cast<slice_block*>(bytes)->on, grpc_slice_ref(slice_of(bytes)));
+}
+
+void release_slice(void* bytes) noexcept {
+  auto* const block = static_cast<slice_block*>(bytes);
+  grpc_slice_unref(block->slice);
+  block->on->deallocate(block, sizeof(slice_block));
+}
+
 }  // namespace
+
+constinit message_kind const slice_kind{
+    .size = &slice_size, .append_to = &append_slice, .share = &share_slice, .release = &release_slice};
 
 constinit message_kind const byte_buffer_kind{
     .size = &size_of, .append_to = &append_to, .share = &share, .release = &release};
@@ -54,6 +89,28 @@ grpc::ByteBuffer to_byte_buffer(message&& from) {
 
 grpc_byte_buffer* core_of(message const& of) noexcept {
   return static_cast<grpc_byte_buffer*>(of.bytes_as(byte_buffer_kind));
+}
+
+message make_message(loop& on, std::size_t size, unsigned char*& into) {
+  slice_block* const block = make_block(on, GRPC_SLICE_MALLOC(size));
+  into = GRPC_SLICE_START_PTR(block->slice);
+  return {block, slice_kind};
+}
+
+std::optional<std::string_view> one_piece(message const& of) noexcept {
+  grpc_byte_buffer const* const buffer = core_of(of);
+  if (buffer == nullptr || buffer->data.raw.compression != GRPC_COMPRESS_NONE) return std::nullopt;
+  grpc_slice_buffer const& slices = buffer->data.raw.slice_buffer;
+  if (slices.count != 1) return std::nullopt;
+  return view(slices.slices[0]);
+}
+
+void append_slices(grpc_slice_buffer& to, message const& from) {
+  if (void const* const block = from.bytes_as(slice_kind)) {
+    return grpc_slice_buffer_add(&to, grpc_slice_ref(slice_of(block)));
+  }
+  grpc_slice_buffer const& slices = core_of(from)->data.raw.slice_buffer;
+  for (std::size_t at = 0; at < slices.count; ++at) grpc_slice_buffer_add(&to, grpc_slice_ref(slices.slices[at]));
 }
 
 }  // namespace millrace

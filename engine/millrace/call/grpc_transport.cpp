@@ -45,9 +45,9 @@ metadata_view view(grpc_metadata_array const& array) noexcept {
 
 class grpc_transport::grpc_attempt final : public attempt, public grpc::internal::CompletionQueueTag {
  public:
-  grpc_attempt(loop& on, bound<void(completion)> done) noexcept : loop_(on), done_(done) {
+  grpc_attempt(grpc_transport& by, bound<void(completion)> done) noexcept
+      : transport_(by), loop_(by.loop_), done_(done), trailing_(by.take_spare()) {
     grpc_metadata_array_init(&initial_);
-    grpc_metadata_array_init(&trailing_);
     sending_.type = GRPC_BB_RAW;
     grpc_slice_buffer_init(&sending_.data.raw.slice_buffer);
   }
@@ -80,7 +80,7 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
  private:
   ~grpc_attempt() {
     grpc_metadata_array_destroy(&initial_);
-    grpc_metadata_array_destroy(&trailing_);
+    transport_.keep_spare(trailing_);
     grpc_slice_unref(details_);
     grpc_slice_buffer_destroy(&sending_.data.raw.slice_buffer);
     // still here when the loop ended before it could be handed over
@@ -115,7 +115,7 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     grpc_metadata* const headers = count > few.size() ? many.data() : few.data();
     fill(headers, request);
 
-    share_payload(*core_of(request.payload));
+    share_payload(request.payload);
 
     std::array<grpc_op, 6> ops{};
     ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
@@ -138,12 +138,11 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
   }
 
   // gRPC empties the buffer it sends, and another attempt will want it: send one that refers to the same bytes
-  void share_payload(grpc_byte_buffer const& payload) {
-    grpc_slice_buffer const& from = payload.data.raw.slice_buffer;
-    sending_.data.raw.compression = payload.data.raw.compression;
-    for (std::size_t at = 0; at < from.count; ++at) {
-      grpc_slice_buffer_add(&sending_.data.raw.slice_buffer, grpc_slice_ref(from.slices[at]));
+  void share_payload(message const& payload) {
+    if (grpc_byte_buffer const* const buffer = core_of(payload)) {
+      sending_.data.raw.compression = buffer->data.raw.compression;
     }
+    append_slices(sending_.data.raw.slice_buffer, payload);
   }
 
   void fill(grpc_metadata* to, attempt_request const& request) {
@@ -218,13 +217,14 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
 
   static constexpr std::size_t inline_headers = 12;
 
+  grpc_transport& transport_;
   loop& loop_;
   bound<void(completion)> done_;
   ::grpc_call* call_ = nullptr;
   ::grpc_channel* core_channel_ = nullptr;
   message_limits limits_;
   grpc_metadata_array initial_{};
-  grpc_metadata_array trailing_{};
+  grpc_metadata_array trailing_;
   grpc_byte_buffer sending_{};
   grpc_byte_buffer* received_ = nullptr;
   grpc_status_code code_ = GRPC_STATUS_UNKNOWN;
@@ -233,10 +233,32 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
   tag<&grpc_attempt::on_back> back_{*this};
 };
 
-grpc_transport::grpc_transport(loop& on) : loop_(on) { static_cast<void>(completion_queue(on)); }
+grpc_transport::grpc_transport(loop& on) : loop_(on) {
+  static_cast<void>(completion_queue(on));
+  spares_.reserve(most_spares);
+}
+
+grpc_transport::~grpc_transport() {
+  for (grpc_metadata_array& one : spares_) grpc_metadata_array_destroy(&one);
+}
+
+// gRPC allocates room for metadata anew for each call, and keeps what it is given if that is large enough. For the headers it
+// must be new: that they came is seen by their room (explain_failure)
+grpc_metadata_array grpc_transport::take_spare() noexcept {
+  if (spares_.empty()) return {};
+  grpc_metadata_array const one = spares_.back();
+  spares_.pop_back();
+  return one;
+}
+
+void grpc_transport::keep_spare(grpc_metadata_array one) noexcept {
+  one.count = 0;
+  if (one.capacity > most_kept || spares_.size() == spares_.capacity()) return grpc_metadata_array_destroy(&one);
+  spares_.push_back(one);
+}
 
 attempt* grpc_transport::start(attempt_request const& request, bound<void(completion)> done) {
-  auto* const one = ::new (loop_.allocate(sizeof(grpc_attempt))) grpc_attempt(loop_, done);
+  auto* const one = ::new (loop_.allocate(sizeof(grpc_attempt))) grpc_attempt(*this, done);
   one->start(request);
   return one;
 }

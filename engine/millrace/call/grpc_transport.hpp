@@ -3,6 +3,11 @@
 
 #include <millrace/call/transport.hpp>
 
+#include <grpc/impl/codegen/grpc_types.h>
+
+#include <cstddef>
+#include <vector>
+
 namespace millrace {
 
 class loop;
@@ -13,13 +18,21 @@ class grpc_transport final : public transport {
  public:
   /// `on` runs on a cq_port.
   explicit grpc_transport(loop& on);
+  ~grpc_transport() override;
 
   attempt* start(attempt_request const& request, bound<void(completion)> done) override;
 
  private:
   class grpc_attempt;
 
+  static constexpr std::size_t most_spares = 1024;
+  static constexpr std::size_t most_kept = 64;  // entries: one call's flood of trailers is not kept for ever
+
+  grpc_metadata_array take_spare() noexcept;
+  void keep_spare(grpc_metadata_array one) noexcept;
+
   loop& loop_;
+  std::vector<grpc_metadata_array> spares_;  // for the trailers of the next attempts
 };
 
 }  // namespace millrace

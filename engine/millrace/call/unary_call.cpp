@@ -320,7 +320,12 @@ void unary_call::do_it(call_action::deny action) {
 
 void unary_call::do_it(call_action::end action) {
   bool const answered = action.why == call_end::attempt;
-  if (action.why != call_end::intercepted && action.why != call_end::malformed) result_ = status_of(action.why);
+  bool const has_result = action.why == call_end::intercepted || action.why == call_end::malformed;
+  if (answered && attempt_->result.ok()) {
+    result_.code = status_code::ok;  // as nearly always: no strings to move
+  } else if (!has_result) {
+    result_ = status_of(action.why);
+  }
   // the wire's own timer may win against ours by a moment
   bool const out_of_time = answered && result_.code == status_code::deadline_exceeded &&
                            loop_.now() + std::chrono::milliseconds(5) >= context_.deadline();
@@ -375,8 +380,8 @@ void unary_call::run_end_stages() {
 // after the interceptors that may change it, before those that are told how the call ended
 void unary_call::parse_response() {
   if (std::exchange(parsed_, true) || !result_.ok()) return;
-  result_ = parse(std::move(response_));
-  if (!result_.ok() && info_ != nullptr) info_->origin = call_end::malformed;
+  if (parse(std::move(response_), result_)) return;
+  if (info_ != nullptr) info_->origin = call_end::malformed;
 }
 
 // true when there is another stage to run

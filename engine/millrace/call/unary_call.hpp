@@ -50,8 +50,9 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   template <class T, class Tag>
   friend class intrusive_list;
 
-  /// Reads the response of a call that ended well, before anybody is told that it did. What it returns is the call's outcome.
-  virtual millrace::status parse(message&& response) = 0;
+  /// Reads the response of a call that ended well, before anybody is told that it did. False, and `why_not`, when it cannot be
+  /// read.
+  virtual bool parse(message&& response, millrace::status& why_not) = 0;
 
   /// Takes handler and result, frees the call (`may_free`) and calls the handler unless `how` is abandoned. A call that an
   /// interceptor still has the handle of is freed later, through `destroy`.

@@ -11,8 +11,8 @@
 
 namespace millrace {
 
-/// A unary_call that ends by calling a handler. `Decode` makes the handler's one argument: `static status decode(message&&,
-/// value_type&)` reads a response, `static result_type finish(status&&, value_type&&)` joins it with the outcome.
+/// A unary_call that ends by calling a handler. `Decode` makes the handler's one argument: `static bool decode(message&&,
+/// value_type&, status& why_not)` reads a response, `static result_type finish(status&&, value_type&&)` joins it with the outcome.
 template <class Decode, class Handler>
 class unary_operation final : public unary_call {
  public:
@@ -25,7 +25,9 @@ class unary_operation final : public unary_call {
  private:
   using allocator_type = boost::asio::associated_allocator_t<Handler>;
 
-  status parse(message&& response) override { return Decode::decode(std::move(response), value_); }
+  bool parse(message&& response, status& why_not) override {
+    return Decode::decode(std::move(response), value_, why_not);
+  }
 
   void deliver(completion how, bool may_free) override {
     if (auto slot = handler_->cancellation_slot(); slot.is_connected()) slot.clear();

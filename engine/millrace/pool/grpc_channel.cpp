@@ -17,6 +17,7 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace millrace {
@@ -159,10 +160,21 @@ grpc_channel_factory::grpc_channel_factory(loop& on, pool_params const& params)
       limits_{.request = params.max_request_bytes, .response = params.max_response_bytes},
       minimal_stack_(params.minimal_stack) {}
 
+namespace {
+
+bool sets(grpc::ChannelArguments const& args, std::string_view key) {
+  grpc_channel_args const list = args.c_channel_args();
+  return std::any_of(list.args, list.args + list.num_args, [&](grpc_arg const& one) { return key == one.key; });
+}
+
+}  // namespace
+
 channel* grpc_channel_factory::open(std::string const& endpoint) {
   grpc::ChannelArguments args = args_ ? *args_ : grpc::ChannelArguments();
   args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // its counting costs each call; who wants it says so
+  if (!sets(args, GRPC_ARG_ENABLE_CHANNELZ)) args.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
   // the engine enforces deadlines and sizes of its calls either way; the larger limit is the filter's, where there is one
   if (minimal_stack_) args.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
   // servers that compress do not ask whether their client can read it (test/live/traps_test.cpp)

@@ -46,9 +46,9 @@ struct decode_text {
   using value_type = std::string;
   using result_type = call_result;
 
-  static status decode(message&& bytes, std::string& into) {
+  static bool decode(message&& bytes, std::string& into, status&) {
     into = bytes.to_string();
-    return {};
+    return true;
   }
 
   static result_type finish(status&& how, std::string&& value) {
