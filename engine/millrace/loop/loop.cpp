@@ -226,6 +226,11 @@ stop_report loop::stop(duration grace) {
                      .outstanding = {{op_kind::user, "the loop's own thread, busy in a handler", grace}}};
 }
 
+void loop::begin_stop(duration grace) noexcept {
+  close_gate(saturating_add(port_->now(), grace));
+  interrupt();
+}
+
 void loop::close_gate(time_point deadline) noexcept {
   std::lock_guard const lock(owner_mutex_);
   stop_deadline_ = std::min(stop_deadline_, deadline);

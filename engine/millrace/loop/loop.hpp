@@ -109,6 +109,9 @@ class loop : public boost::asio::execution_context {
   /// returns what is out so far, and `run` does the rest and returns.
   stop_report stop(duration grace = std::chrono::seconds(10));
 
+  /// Any thread. As `stop`, without waiting: the thread that runs the loop does it and returns from `run`.
+  void begin_stop(duration grace = std::chrono::seconds(10)) noexcept;
+
   /// Any thread. True once `stop` has begun.
   bool stopping() const noexcept { return stopping_.load(); }
 
