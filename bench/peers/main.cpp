@@ -30,7 +30,7 @@ bool write(std::string const& text, std::string const& path, std::string_view fl
 }
 
 int compare(peers::options const& asked) {
-  peers::catch_interrupts();
+  bench::catch_interrupts();
   auto here = peers::machine::here();
   peers::run run(asked, here);
   run.measure();
@@ -38,7 +38,7 @@ int compare(peers::options const& asked) {
   auto const all = peers::summarise(asked, here, run);
   fmt::print(asked.json == "-" ? stderr : stdout, "{}", peers::to_tables(all));
   std::fflush(stdout);
-  if (peers::interrupted()) return 130;
+  if (bench::interrupted()) return 130;
   bool const written = write(peers::to_json(all), asked.json, "--json") &&
                        (asked.docs.empty() || write(peers::to_page(all), asked.docs, "--docs-file"));
   // a slow run is a finding; a call that failed is a mistake

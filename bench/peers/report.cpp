@@ -3,6 +3,8 @@
 
 #include "client.hpp"
 
+#include <support/median.hpp>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -13,12 +15,7 @@
 namespace millrace::peers {
 namespace {
 
-double median(std::vector<double> values) {
-  auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
+using bench::median;
 
 template <class Field>
 std::vector<double> all(row const& of, Field field) {

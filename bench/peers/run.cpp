@@ -13,6 +13,9 @@ namespace millrace::peers {
 namespace {
 
 using namespace std::chrono_literals;
+using bench::child;
+using bench::interrupted;
+using bench::own_program;
 
 // a quick run's measurements share this, and no new round begins that would not end by then
 constexpr duration quick_budget = 44s;
@@ -27,14 +30,6 @@ constexpr duration patience = 60s;
 
 // under valgrind, two runs that differ by so many calls
 constexpr std::uint64_t counted_calls = 1000;
-
-std::filesystem::path own_program() { return std::filesystem::read_symlink("/proc/self/exe"); }
-
-std::string program_of(std::string const& server) {
-  auto const path = own_program().parent_path().parent_path() / server / ("millrace-" + server);
-  if (!std::filesystem::exists(path)) throw std::runtime_error(path.string() + " is not built");
-  return path.string();
-}
 
 std::optional<std::string> find_valgrind() {
   for (char const* const one : {"/usr/bin/valgrind", "/usr/local/bin/valgrind"}) {
@@ -106,14 +101,7 @@ void run::measure() {
 }
 
 void run::start_servers() {
-  for (std::string const& name : wanted_.servers) {
-    auto& server = servers_[name] =
-        std::make_unique<child>(std::vector<std::string>{program_of(name), "--port", "0"}, here_.server_core);
-    std::string const line = server->read_line(in(10s)).value_or("");
-    auto const at = line.find("127.0.0.1:");
-    if (at == std::string::npos) throw std::runtime_error(fmt::format("millrace-{} does not start: {}", name, line));
-    addresses_[name] = line.substr(at);
-  }
+  for (std::string const& name : wanted_.servers) servers_.try_emplace(name, name, here_.server_core);
 }
 
 void run::measure_cell(cell const& where, unsigned round) {
@@ -130,7 +118,11 @@ void run::measure_cell(cell const& where, unsigned round) {
 }
 
 assignment run::assignment_of(row const& one) const {
-  return {one.client, addresses_.at(one.where.server), one.where.in_flight, one.where.payload, window_};
+  return {.client = one.client,
+          .target = servers_.at(one.where.server).address(),
+          .in_flight = one.where.in_flight,
+          .payload = one.where.payload,
+          .measured = window_};
 }
 
 void run::measure_one(row& one, unsigned round) {

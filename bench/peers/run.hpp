@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "child.hpp"
 #include "machine.hpp"
 #include "options.hpp"
 #include "worker.hpp"
+
+#include <support/backend.hpp>
 
 #include <cstdint>
 #include <map>
@@ -69,8 +70,7 @@ class run {
   std::vector<cell> cells_;
   std::vector<row> rows_;
   std::vector<std::string> notes_;
-  std::map<std::string, std::unique_ptr<child>> servers_;
-  std::map<std::string, std::string> addresses_;
+  std::map<std::string, bench::backend> servers_;
   unsigned rounds_ = 0;
   bool failed_ = false;
 };

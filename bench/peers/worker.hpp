@@ -16,6 +16,7 @@ struct assignment {
   std::string target;
   unsigned in_flight = 1;
   std::uint32_t payload = 16;
+  unsigned threads = 1;  ///< Each does the work on its own: with a connection and `in_flight` calls of its own.
   window measured{};
 };
 
@@ -25,7 +26,7 @@ std::vector<std::string> to_arguments(assignment const& one);
 /// Throws bench::bad_flag for what `to_arguments` would not write.
 assignment parse_assignment(int argc, char const* const* argv);
 
-/// Does it and prints the figures, one line on stdout. Returns the exit status: 0, or 1 with the reason on stderr when any call
+/// Does it and prints the figures, one line on stdout; of several threads together, with the means of their percentiles. Returns the exit status: 0, or 1 with the reason on stderr when any call
 /// failed.
 int work_off(assignment const& one);
 

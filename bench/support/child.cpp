@@ -14,7 +14,7 @@
 #include <cstring>
 #include <stdexcept>
 
-namespace millrace::peers {
+namespace millrace::bench {
 namespace {
 
 volatile std::sig_atomic_t signal_seen = 0;
@@ -108,4 +108,4 @@ void catch_interrupts() {
   for (int const one : {SIGINT, SIGTERM, SIGHUP}) sigaction(one, &action, nullptr);
 }
 
-}  // namespace millrace::peers
+}  // namespace millrace::bench

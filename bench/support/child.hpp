@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace millrace::peers {
+namespace millrace::bench {
 
 /// A child process whose output is read here. It is killed when this goes, and by the kernel when this process dies.
 ///
@@ -42,4 +42,4 @@ bool interrupted() noexcept;
 /// From now on these signals set `interrupted` and make `child`'s functions return.
 void catch_interrupts();
 
-}  // namespace millrace::peers
+}  // namespace millrace::bench
