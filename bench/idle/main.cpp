@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// bench-idle: how often the threads of an idle process wake up, from the kernel's count of voluntary context switches.
-#include <echo/server.hpp>
-
+// bench-idle: how often the threads of an idle process wake up, from the kernel's count of voluntary context switches, and
+// how long they run.
 #include <millrace/pool/pool.hpp>
 
+#include <support/backend.hpp>
+#include <support/flags.hpp>
+
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <pthread.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -29,16 +31,24 @@ using namespace std::chrono_literals;
 
 constexpr auto settle = 2s;
 
-struct thread_count {
-  std::string name;
-  std::uint64_t sleeps = 0;
+struct options {
+  std::uint32_t slots = 4;
+  std::chrono::seconds length = 10s;
 };
 
-// by thread id: times it went to sleep, each of which ends in a wake-up
+struct thread_count {
+  std::string name;
+  std::uint64_t sleeps = 0;  // each of which ends in a wake-up
+  std::uint64_t cpu_ns = 0;
+};
+
 std::map<std::string, thread_count> count_threads() {
   std::map<std::string, thread_count> threads;
   for (auto const& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    // the calling thread does the watching
+    if (task.path().filename() == std::to_string(getpid())) continue;
     thread_count& one = threads[task.path().filename()];
+    std::ifstream(task.path() / "schedstat") >> one.cpu_ns;
     std::ifstream lines(task.path() / "status");
     for (std::string line; std::getline(lines, line);) {
       std::string const value = line.substr(line.find('\t') + 1);
@@ -49,37 +59,40 @@ std::map<std::string, thread_count> count_threads() {
   return threads;
 }
 
-// the calling thread, which does the watching, is left out
-void watch(char const* what, std::chrono::seconds length) {
+// by name, those of one name together
+std::map<std::string, thread_count> difference(std::map<std::string, thread_count> const& before,
+                                               std::map<std::string, thread_count> const& after) {
+  std::map<std::string, thread_count> all;
+  for (auto const& [id, one] : after) {
+    auto const was = before.find(id);
+    thread_count const base = was == before.end() ? thread_count{} : was->second;
+    all[one.name].sleeps += one.sleeps - base.sleeps;
+    all[one.name].cpu_ns += one.cpu_ns - base.cpu_ns;
+  }
+  return all;
+}
+
+void watch(std::string const& what, std::chrono::seconds length) {
   std::this_thread::sleep_for(settle);
   auto const before = count_threads();
   std::this_thread::sleep_for(length);
-  auto const after = count_threads();
-  std::uint64_t loops = 0, others = 0;
-  std::string who;
-  for (auto const& [id, one] : after) {
-    auto const was = before.find(id);
-    std::uint64_t const slept = one.sleeps - (was == before.end() ? 0 : was->second.sleeps);
-    if (id == std::to_string(getpid())) continue;
-    (one.name == "loop" ? loops : others) += slept;
-    if (slept > 0 && one.name != "loop") who += fmt::format(" {}:{}", one.name, slept);
+  auto const seconds = static_cast<double>(length.count());
+  for (auto const& [name, one] : difference(before, count_threads())) {
+    fmt::print("| {} | {} | {:.2f} | {:.3f} |\n", what, name, static_cast<double>(one.sleeps) / seconds,
+               static_cast<double>(one.cpu_ns) * 1e-6 / seconds);
   }
-  fmt::print("{:<28} {:>8} {:>16} {:>20} {}\n", what, length.count(), loops, others, who);
   std::fflush(stdout);
 }
 
-void run_idle(char const* what, std::chrono::seconds length, std::string const& target, bool let_go) {
+void run_idle(std::string const& what, options const& asked, std::string const& target, bool let_go) {
   millrace::loop loop;
   std::optional<millrace::pool> pool;
   bool ready = target.empty();
   if (!ready) {
-    pool.emplace(loop, pool_params{.target = target, .min_slots = 4, .max_slots = 4});
-    pool->async_ready({.min_ready = 4}, [&](error_code error) { ready = !error; });
+    pool.emplace(loop, pool_params{.target = target, .min_slots = asked.slots, .max_slots = asked.slots});
+    pool->async_ready({.min_ready = asked.slots}, [&](error_code error) { ready = !error; });
     loop.run();
-    if (!ready) {
-      fmt::print(stderr, "bench-idle: {}: {}\n", target, pool->why_not_ready());
-      std::exit(1);
-    }
+    if (!ready) throw std::runtime_error(target + ": " + pool->why_not_ready());
   }
   if (let_go) pool.reset();
   loop.work_started();
@@ -87,49 +100,42 @@ void run_idle(char const* what, std::chrono::seconds length, std::string const& 
     pthread_setname_np(pthread_self(), "loop");
     loop.run();
   });
-  watch(what, length);
+  watch(what, asked.length);
   loop.interrupt();
   runner.join();
   loop.work_finished();
 }
 
-// a backend in a process of its own, so that its threads are not counted; forked before gRPC has any
-struct backend {
-  pid_t pid;
-  std::string address;
-};
+options parse(int argc, char** argv) {
+  CLI::App app("Wake-ups and CPU time of the threads of an idle process.", "bench-idle");
+  std::string slots = "4", length = "10s";
+  app.add_option("--slots", slots, "Connections that are kept ready (default 4)")->type_name("N");
+  app.add_option("--duration", length, "How long each is watched, whole seconds (default 10s)")->type_name("D");
+  if (auto const help = bench::parse(app, argc, argv)) std::exit(bench::leave(*help));
+  return {.slots = static_cast<std::uint32_t>(bench::whole("--slots", slots, {1, 10'000})),
+          .length = std::chrono::ceil<std::chrono::seconds>(bench::duration("--duration", length, {1s, 1h}))};
+}
 
-backend start_backend() {
-  int ends[2] = {};
-  if (pipe(ends) != 0) std::exit(1);
-  pid_t const pid = fork();
-  if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    echo::server server({});
-    std::string const line = server.address() + "\n";
-    if (write(ends[1], line.data(), line.size()) < 0) _exit(1);
-    server.run();
-    _exit(0);
-  }
-  std::string address;
-  for (char c = 0; read(ends[0], &c, 1) == 1 && c != '\n';) address += c;
-  return {pid, address};
+void watch_all(options const& asked) {
+  // in a process of its own, so that its threads are not counted
+  bench::backend const server("echo");
+  fmt::print("| for {} s | thread | wake-ups a second | CPU ms a second |\n|---|---|---:|---:|\n",
+             asked.length.count());
+  run_idle("a loop with a work guard", asked, "", false);
+  run_idle(fmt::format("a pool with {} ready slots", asked.slots), asked, server.address(), false);
+  run_idle("the pool gone again", asked, server.address(), true);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  int const seconds = argc > 1 ? std::atoi(argv[1]) : 10;
-  if (argc > 2 || seconds < 1) {
-    fmt::print(stderr, "usage: bench-idle [SECONDS], at least 1; 10 without\n");
-    return 2;
+  try {
+    watch_all(parse(argc, argv));
+    return 0;
+  } catch (bench::bad_flag const& error) {
+    return bench::leave(bench::refusal("bench-idle", error));
+  } catch (std::exception const& error) {
+    fmt::print(stderr, "bench-idle: {}\n", error.what());
+    return 1;
   }
-  auto const [pid, address] = start_backend();
-  std::chrono::seconds const length(seconds);
-  fmt::print("{:<28} {:>8} {:>16} {:>20}\n", "idle wake-ups", "seconds", "the loop's thread", "all other threads");
-  run_idle("a loop with a work guard", length, "", false);
-  run_idle("a pool with 4 ready slots", length, address, false);
-  run_idle("the pool gone again", length, address, true);
-  kill(pid, SIGKILL);
-  waitpid(pid, nullptr, 0);
 }
