@@ -16,6 +16,7 @@ class event_pump {
   static_assert(std::is_trivially_copyable_v<Event>);
 
  public:
+  // NOLINTNEXTLINE(modernize-use-equals-default): it would be deleted, because of the union
   event_pump() noexcept {}
   event_pump(event_pump const&) = delete;
   event_pump& operator=(event_pump const&) = delete;

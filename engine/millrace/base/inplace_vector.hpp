@@ -16,6 +16,7 @@ class inplace_vector {
   static_assert(std::is_trivially_copyable_v<T>);
 
  public:
+  // NOLINTNEXTLINE(modernize-use-equals-default): it would be deleted, because of the union
   inplace_vector() noexcept {}
 
   void push_back(T const& value) {

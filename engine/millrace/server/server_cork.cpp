@@ -99,10 +99,10 @@ class server_cork::catcher final : public socket_catcher, public std::enable_sha
   void take(int descriptor) noexcept override {
     int const mine = second_descriptor(descriptor);
     if (mine < 0) return;
-    auto* const one = new arrival(shared_from_this(), peer_of(mine), mine);
+    operation& one = *std::make_unique<arrival>(shared_from_this(), peer_of(mine), mine).release();  // frees itself
     std::lock_guard const lock(mutex_);
-    if (owner_ != nullptr) return owner_->loop_.inject(*one);
-    one->complete(completion::abandoned);
+    if (owner_ != nullptr) return owner_->loop_.inject(one);
+    one.complete(completion::abandoned);
   }
 
   /// Loop's thread.

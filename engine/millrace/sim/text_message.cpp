@@ -13,21 +13,22 @@ struct shared_text {
 
 shared_text& text_of(void* bytes) noexcept { return *static_cast<shared_text*>(bytes); }
 
+std::size_t size_of(void const* bytes) noexcept { return static_cast<shared_text const*>(bytes)->text.size(); }
+
+void append_to(void const* bytes, std::string& out) { out += static_cast<shared_text const*>(bytes)->text; }
+
+void* share(void* bytes) {
+  ++text_of(bytes).references;
+  return bytes;
+}
+
+void release(void* bytes) noexcept {
+  if (--text_of(bytes).references == 0) delete &text_of(bytes);
+}
+
 }  // namespace
 
-message_kind const text_kind{
-    .size = [](void const* bytes) noexcept { return static_cast<shared_text const*>(bytes)->text.size(); },
-    .append_to = [](void const* bytes, std::string& out) { out += static_cast<shared_text const*>(bytes)->text; },
-    .share =
-        [](void* bytes) {
-          ++text_of(bytes).references;
-          return bytes;
-        },
-    .release =
-        [](void* bytes) noexcept {
-          if (--text_of(bytes).references == 0) delete &text_of(bytes);
-        },
-};
+constinit message_kind const text_kind{.size = &size_of, .append_to = &append_to, .share = &share, .release = &release};
 
 message to_message(std::string text) { return {new shared_text{std::move(text)}, text_kind}; }
 
