@@ -227,6 +227,36 @@ TEST_CASE("live: a response that does not parse is INTERNAL to the caller, the i
   CHECK(seen->finished == status_code::internal);
 }
 
+TEST_CASE("live: an interceptor that says OK does not make a response of none, nor of one that does not parse",
+          "[live]") {
+  struct optimist final : interceptor {
+    hook_result on_done(call_context&, status const& outcome) override {
+      return outcome.ok() ? hook_result(proceed) : finish(status{});
+    }
+  };
+  chain hooks;
+  hooks.add(std::make_shared<optimist>());
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  auto const client = make_grpc_client(pool, {.interceptors = hooks});
+  using other_type = google::protobuf::FileDescriptorSet;
+  auto const end = [&](std::string_view path, std::string const& bytes, call_info& info) {
+    grpc::Slice const slice(bytes);
+    std::optional<rpc_result<other_type>> answer;
+    async_unary<decode_response<other_type>>(client, method::numbered(path), to_message(grpc::ByteBuffer(&slice, 1)),
+                                             {.timeout = 5s, .info = &info},
+                                             [&](rpc_result<other_type> reply) { answer = std::move(reply); });
+    loop.run();
+    return answer->has_error() ? answer->error().error_code() : grpc::StatusCode::OK;
+  };
+  call_info info;
+  CHECK(end("/millrace.echo.Echo/None", "", info) == grpc::StatusCode::INTERNAL);
+  CHECK(info.origin == call_end::malformed);
+  CHECK(end("/millrace.echo.Echo/Say", saying("\x07").SerializeAsString(), info) == grpc::StatusCode::INTERNAL);
+  CHECK(info.origin == call_end::malformed);
+}
+
 TEST_CASE("live: illegal metadata ends a call instead of the process", "[live]") {
   test::echo_server server;
   millrace::loop loop;

@@ -377,11 +377,12 @@ void unary_call::run_end_stages() {
   }
 }
 
-// after the interceptors that may change it, before those that are told how the call ended
+// before the interceptors that are told how the call ended, and again after one of them that says OK instead: without a
+// response that was read there is no such end
 void unary_call::parse_response() {
-  if (std::exchange(parsed_, true) || !result_.ok()) return;
-  if (parse(std::move(response_), result_)) return;
-  if (info_ != nullptr) info_->origin = call_end::malformed;
+  if (parsed_ || !result_.ok()) return;
+  parsed_ = parse(std::move(response_), result_);
+  if (!parsed_ && info_ != nullptr) info_->origin = call_end::malformed;
 }
 
 // true when there is another stage to run
@@ -393,6 +394,7 @@ bool unary_call::after_end_stage(chain_action&& action) {
     case chain_action::kind::refused: break;
   }
   if (stage_ == hook::done) {
+    parse_response();
     step(call_event::ended{});
     return false;
   }

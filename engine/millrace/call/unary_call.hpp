@@ -105,7 +105,7 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   metadata headers_;
   bool legal_metadata_ = true;
   bool delivered_ = false;
-  bool parsed_ = false;
+  bool parsed_ = false;   // the response; an OK call has one
   bool refused_ = false;  // by the pool, and not yet told to the machine
   bool revoked_ = false;  // likewise
   bool interrupt_queued_ = false;
