@@ -218,7 +218,8 @@ stop_report loop::stop(duration grace) {
   }
   interrupt();  // the owner leaves its wait, sees that it stops, and finishes
   std::unique_lock lock(owner_mutex_);
-  if (owner_left_.wait_until(lock, deadline + std::chrono::milliseconds(100), [this] { return !owned_; })) {
+  time_point const last = saturating_add(deadline, std::chrono::milliseconds(100));
+  if (owner_left_.wait_until(lock, last, [this] { return !owned_; })) {
     lock.unlock();
     if (entered const owner(*this); owner) return report();
   }

@@ -173,6 +173,21 @@ TEST_CASE("loop: stop from another thread ends a run and waits for it", "[loop]"
   CHECK(aborted);
 }
 
+TEST_CASE("loop: stop with no bound on its grace waits for the handler that another thread is in", "[loop]") {
+  millrace::loop loop;
+  std::promise<void> inside;
+  asio::post(loop, [&] {
+    inside.set_value();
+    while (!loop.stopping()) std::this_thread::yield();
+    // stop() has begun; give it every chance to return too early
+    for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+  });
+  std::thread runner([&] { loop.run(); });
+  inside.get_future().wait();
+  CHECK(loop.stop(duration::max()).finished);
+  runner.join();
+}
+
 TEST_CASE("loop: a second run of a loop that runs is refused", "[loop]") {
   millrace::loop loop;
   asio::post(loop, [&] { CHECK_THROWS_AS(loop.run(), std::logic_error); });
