@@ -103,6 +103,20 @@ TEST_CASE("story: the observer hears of every wish that was not granted, and why
   CHECK(seen.failed_picks == expected);
 }
 
+TEST_CASE("story: the observer hears of a lease that came after a drain, before the drain's own turn too",
+          "[sim][queue]") {
+  recorder seen;
+  world world{{.pool = {.target = "a:1", .observer = &seen}}};
+  error_code result;
+  world.at(1s, [&] {
+    world.pool().async_drain(1s, [](error_code) {});
+    world.pool().async_acquire({}, [&](error_code error, lease) { result = error; });
+  });
+  world.run_until(2s);
+  CHECK(result == make_error_code(errc::pool_closed));
+  CHECK(seen.failed_picks == std::vector<std::string>{make_error_code(errc::pool_closed).message()});
+}
+
 TEST_CASE("story: thousands of calls end in one turn without starving the timers", "[sim][queue]") {
   world world{{.pool = {.target = "a:1", .max_slots = 4}}};
   world.net()["a:1"].call_takes(1s);

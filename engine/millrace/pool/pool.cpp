@@ -440,7 +440,10 @@ pool_snapshot pool::snapshot() {
 
 void pool::lease_wait::start(acquire_params wanted) {
   waiter_.wait_for_ready = wanted.wait_for_ready;
-  if (from_.drain_chore_ != nullptr) return on_served(errc::pool_closed);
+  if (from_.drain_chore_ != nullptr) {
+    from_.tell_refused(from_.why_closed(), duration::zero());
+    return on_served(from_.why_closed());
+  }
   switch (from_.acquire(waiter_, error_)) {
     case acquired::later: from_.loop_.arm(deadline_, saturating_add(from_.loop_.now(), wanted.timeout)); return;
     case acquired::now:
