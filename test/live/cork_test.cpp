@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Write coalescing: when it happens, and that no way out of a turn leaves a socket corked.
+#include <millrace/loop/cq_port.hpp>
+#include <millrace/loop/tag.hpp>
 #include <millrace/pool/socket_mutator.hpp>
 #include <millrace/pool/turn_cork.hpp>
 
@@ -12,9 +14,8 @@
 #include <grpcpp/alarm.h>
 #include <grpcpp/security/credentials.h>
 #include <boost/asio/post.hpp>
-#include <millrace/loop/cq_port.hpp>
-#include <millrace/loop/tag.hpp>
 
+#include <functional>
 #include <optional>
 #include <stdexcept>
 

@@ -23,7 +23,8 @@ class loop;
 /// The kind of a message that is a core byte buffer: what is received, and what users serialised themselves.
 extern message_kind const byte_buffer_kind;
 
-/// The kind of a message that is one slice in a recycled block: what the engine serialises. Spares the byte buffer's allocation.
+/// The kind of a message that is one slice in a recycled block: what the engine serialises. Spares the byte buffer's
+/// allocation. May outlive its loop, and go on any thread.
 extern message_kind const slice_kind;
 
 /// `size` bytes for the caller to write to `into`. Any thread.

@@ -12,7 +12,8 @@
 namespace millrace {
 
 /// A unary_call that ends by calling a handler. `Decode` makes the handler's one argument: `static bool decode(message&&,
-/// value_type&, status& why_not)` reads a response, `static result_type finish(status&&, value_type&&)` joins it with the outcome.
+/// value_type&, status& why_not)` reads a response, `static result_type finish(status&&, value_type&&)` joins it with the
+/// outcome.
 template <class Decode, class Handler>
 class unary_operation final : public unary_call {
  public:

@@ -28,8 +28,8 @@ struct loop_group_params {
 /// Several loops over completion queues, each on a thread of its own. What is built on a loop (a pool, a client, a timer)
 /// stays on it: a group shares nothing but its threads' beginning and end.
 ///
-/// Build on the loops before `start`, or on their own threads after it, and destroy what you built once `stop` has returned:
-/// the threads use it until then.
+/// Build on the loops before `start`, or on their own threads after it, and destroy what you built once the threads have ended:
+/// `join` has returned, or `stop` with a report that nobody was busy in a handler.
 ///
 /// Thread: functions are called from any thread, `start` once.
 class loop_group {
@@ -40,9 +40,9 @@ class loop_group {
   loop_group(loop_group const&) = delete;
   loop_group& operator=(loop_group const&) = delete;
 
-  /// Stops what still runs, waiting at most `stop_grace` for the threads, then destroys the loops one by one (see ~loop). A thread
-  /// that is still busy in a handler is left to itself, the loops stay allocated, and one line on stderr says so. What a handler
-  /// threw and `join` did not rethrow is lost.
+  /// Stops what still runs, waiting at most `stop_grace` for the threads, then destroys the loops one by one (see ~loop). A
+  /// thread that is still busy in a handler is left to itself, the loops stay allocated, and one line on stderr says so. What a
+  /// handler threw and `join` did not rethrow is lost.
   ~loop_group();
 
   std::size_t size() const noexcept;
@@ -71,9 +71,9 @@ class loop_group {
   /// `start`, then `join`.
   void run();
 
-  /// Stops all loops at the same time (see loop::stop) and waits until their threads have ended. What is outstanding is that of
-  /// all loops, oldest first. Always returns: `grace` after the call, and 100 ms later for each thread that is busy in a handler.
-  /// Called from a handler of the group it cannot wait: it reports of that handler's loop alone.
+  /// Stops all loops at the same time (see loop::stop) and waits until their threads have ended. What is outstanding is that
+  /// of all loops, oldest first. Always returns: `grace` after the call, and 100 ms later for each thread that is busy in a
+  /// handler. Called from a handler of the group it cannot wait: it reports of that handler's loop alone.
   stop_report stop(duration grace = std::chrono::seconds(10));
 
  private:

@@ -10,7 +10,8 @@ namespace millrace {
 
 /// When write coalescing holds back what gRPC writes (turn_cork).
 struct cork_params {
-  /// Calls in flight on the connection, at most in this turn or the last, below which corking only delays: client and server would fall into lock-step.
+  /// Calls in flight on the connection, at most in this turn or the last, below which corking only delays: client and server
+  /// would fall into lock-step.
   std::uint32_t min_in_flight = 16;
   /// Calls after which what is held back is let go, so that the peer is not left idle; 1 or more.
   std::uint32_t flush_every = 32;

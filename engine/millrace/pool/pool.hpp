@@ -66,8 +66,9 @@ class pool final : private slot_host, private stop_listener {
   }
 
   /// Takes no new calls, refuses those that wait, lets those in flight finish for `grace`, cancels the rest, and closes every
-  /// channel. Calls made before this line are in flight where there is room for them. Completes when all is closed: with no
-  /// error, or with timed_out when calls had to be cancelled. The pool stays closed. Cancelling the wait does not undo the drain.
+  /// channel. Calls made before this line are in flight where there is room for them, unless an interceptor holds them.
+  /// Completes when all is closed: with no error, or with timed_out when calls had to be cancelled. The pool stays closed.
+  /// Cancelling the wait does not undo the drain; of several drains the first one's grace counts.
   template <class Token = boost::asio::deferred_t>
   [[nodiscard]] auto async_drain(duration grace, Token&& token = {}) {
     return async_wait_in<wait>(

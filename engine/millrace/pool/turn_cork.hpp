@@ -11,8 +11,8 @@
 
 namespace millrace {
 
-/// Write coalescing for one connection. gRPC writes to the socket for every call that starts and every reply, which is half of a
-/// call's cost; TCP_CORK turns all but the last write of a turn into an append. Corks from the second write of a turn on, if
+/// Write coalescing for one connection. gRPC writes to the socket for every call that starts and every reply, which is half of
+/// a call's cost; TCP_CORK turns all but the last write of a turn into an append. Corks from the second write of a turn on, if
 /// enough calls are in flight, and always uncorks when the turn's phase ends, exceptions included. Without a socket it does
 /// nothing.
 class turn_cork final : private turn_end_listener {

@@ -22,7 +22,8 @@ namespace millrace {
 class loop;
 
 /// Write coalescing for a gRPC server whose completion queue is a loop's: the replies of a turn to one client go out as one
-/// write, as a pool's calls do (turn_cork). Install it on the builder, and say `before_reply` each time. (docs/design/0008-server-corking.md)
+/// write, as a pool's calls do (turn_cork). Install it on the builder, and say `before_reply` each time.
+/// (docs/design/0008-server-corking.md)
 ///
 /// Off: do not install it. It also does nothing, at no risk, for sockets that are not TCP and with a gRPC whose socket mutator
 /// is not known (can_tap_sockets).
@@ -47,8 +48,8 @@ class server_cork {
   /// Over all connections so far.
   coalescing_stats coalescing() const noexcept;
 
-  /// Connections whose descriptor is held: all that are alive, and of those that ended about one in eight, or what no new connection
-  /// has come to push out yet.
+  /// Connections whose descriptor is held: all that are alive, and of those that ended about one in eight, or what no new
+  /// connection has come to push out yet.
   std::size_t connections() const noexcept { return known_.size(); }
 
  private:

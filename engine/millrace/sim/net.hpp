@@ -52,11 +52,11 @@ class net {
   friend class channel;
   friend class transport;
 
+  endpoint* find(std::string_view name);
+
   loop& loop_;
   port& port_;
   rng random_;
-  endpoint* find(std::string_view name);
-
   std::map<std::string, std::unique_ptr<endpoint>, std::less<>> endpoints_;
   std::uint32_t live_channels_ = 0;
   std::uint32_t live_attempts_ = 0;
