@@ -14,6 +14,7 @@
 #include <millrace/intercept/static_chain.hpp>
 #include <millrace/loop/cq_port.hpp>
 #include <millrace/loop/loop.hpp>
+#include <millrace/loop/loop_group.hpp>
 #include <millrace/loop/steady_timer.hpp>
 #include <millrace/metrics/counters.hpp>
 #include <millrace/metrics/logging_observer.hpp>
