@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <stdexcept>
 #include <utility>
 
 namespace millrace {
@@ -45,6 +46,11 @@ std::string peer_of(int descriptor) {
   std::string const port = std::to_string(ntohs(v6.sin6_port));
   if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) return "ipv4:" + text_of(AF_INET, &v6.sin6_addr.s6_addr[12]) + ':' + port;
   return "ipv6:%5B" + text_of(AF_INET6, &v6.sin6_addr) + "%5D:" + port;
+}
+
+cork_params validated(cork_params rule) {
+  if (rule.flush_every > 0) return rule;
+  throw std::invalid_argument("cork_params.flush_every: 0 is not allowed; it must be 1 or more");
 }
 
 bool has_ended(int descriptor) noexcept {
@@ -128,7 +134,7 @@ void server_cork::arrival::run(operation& self, completion how) {
 }
 
 server_cork::server_cork(loop& on, cork_params rule)
-    : loop_(on), rule_(rule), catcher_(std::make_shared<catcher>(*this)) {}
+    : loop_(on), rule_(validated(rule)), catcher_(std::make_shared<catcher>(*this)) {}
 
 server_cork::~server_cork() { catcher_->forget_owner(); }
 

@@ -33,7 +33,7 @@ class loop;
 class server_cork {
  public:
   /// A server that answers at once never has many calls in flight, so what counts as in flight on a connection is its replies in
-  /// this turn, or in the last one that had any.
+  /// this turn, or in the last one that had any. Throws std::invalid_argument naming `cork_params.<field>`.
   explicit server_cork(loop& on, cork_params rule = {.min_in_flight = 8});
   server_cork(server_cork const&) = delete;
   server_cork& operator=(server_cork const&) = delete;

@@ -36,6 +36,12 @@ TEST_CASE("server_cork: deep load is corked, every call is answered, and no sock
   CHECK_FALSE(server->coalescing().corked);
 }
 
+TEST_CASE("server_cork: a rule that is not allowed is named", "[live][server]") {
+  millrace::loop loop;
+  CHECK_THROWS_WITH(server_cork(loop, {.flush_every = 0}),
+                    "cork_params.flush_every: 0 is not allowed; it must be 1 or more");
+}
+
 TEST_CASE("server_cork: IPv6 peers are known too", "[live][server]") {
   if (!can_tap_sockets()) return;
   if (!std::filesystem::exists("/proc/net/if_inet6")) return;
