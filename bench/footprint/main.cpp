@@ -58,13 +58,13 @@ std::vector<std::uint64_t> counts_of(footprint::kind const& one, options const& 
 
 // a server of its own each time: it holds on to calls whose client is gone
 footprint::bytes_each measure(footprint::kind const& which, std::uint64_t count) {
-  bench::backend const server("echo", {}, {"--delay", "1h"});
+  bench::backend server("echo", {}, {"--delay", "1h"});
   std::vector<std::string> command{bench::own_program().string()};
   for (auto& each : footprint::to_arguments({which.name, server.address(), count})) command.push_back(std::move(each));
   bench::child worker(command, {});
   auto const line = worker.read_line(std::chrono::steady_clock::now() + 6min).value_or("");
   if (auto const seen = footprint::parse_bytes(line)) return *seen;
-  throw std::runtime_error(fmt::format("{}, {}: it failed", which.name, count));
+  throw std::runtime_error(fmt::format("{}, {}: it failed; its server {}", which.name, count, server.fate()));
 }
 
 void measure_memory(options const& asked) {

@@ -25,6 +25,9 @@ class backend {
   /// `127.0.0.1:50051`.
   std::string const& address() const noexcept { return address_; }
 
+  /// As child::fate.
+  std::string fate() { return process_.fate(); }
+
  private:
   child process_;
   std::string address_;

@@ -82,6 +82,14 @@ std::optional<std::string> child::read_line(time_point until) {
   }
 }
 
+std::string child::fate() {
+  siginfo_t seen{};
+  // it stays a zombie, for wait and the destructor to collect
+  if (waitid(P_PID, static_cast<id_t>(pid_), &seen, WEXITED | WNOHANG | WNOWAIT) != 0) return "was waited for";
+  if (seen.si_pid == 0) return "still runs";
+  return (seen.si_code == CLD_EXITED ? "ended with status " : "ended by signal ") + std::to_string(seen.si_status);
+}
+
 int child::wait(time_point until) {
   if (pid_ <= 0) return 0;
   int status = 0;

@@ -27,6 +27,10 @@ class child {
   /// Its next line, without the end; none when it has closed its output, at `until`, or on a signal.
   std::optional<std::string> read_line(time_point until);
 
+  /// What has become of it so far: "still runs", "ended with status 1", "ended by signal 9"; "was waited for" once
+  /// `wait` has returned. Does not wait.
+  std::string fate();
+
   /// Waits for its end, at most until `until`, then kills it. Returns its exit status; 128 and more for a signal.
   int wait(time_point until);
 
