@@ -2,10 +2,12 @@
 #pragma once
 
 #include <millrace/balance/candidate.hpp>
+#include <millrace/base/hash_key.hpp>
 
 #include <cstdint>
 #include <deque>
 #include <initializer_list>
+#include <string>
 #include <vector>
 
 namespace millrace::balance {
@@ -30,7 +32,18 @@ class field {
 
   void add(std::uint32_t endpoint, std::uint32_t weight = 1) {
     auto const slot = static_cast<std::uint32_t>(all.size());
-    all.push_back({.slot = slot, .endpoint = endpoint, .weight = weight, .in_flight = &load.emplace_back(0)});
+    all.push_back({.slot = slot,
+                   .endpoint = endpoint,
+                   .weight = weight,
+                   .endpoint_hash = stable_hash("endpoint-" + std::to_string(endpoint)),
+                   .in_flight = &load.emplace_back(0)});
+  }
+
+  /// Without the slots of one endpoint.
+  std::vector<candidate> without(std::uint32_t endpoint) const {
+    std::vector<candidate> left = all;
+    std::erase_if(left, [&](candidate const& one) { return one.endpoint == endpoint; });
+    return left;
   }
 
   std::vector<candidate> all;
