@@ -67,8 +67,12 @@ class any_picker {
   std::unique_ptr<base> model_;
 };
 
-/// The policy of that name: `round_robin`, starting at a random candidate, or `least_request` with two choices. Any other
-/// name is a std::invalid_argument that lists them.
-any_picker make_picker(std::string_view name, std::uint64_t seed);
+/// The names `make_picker` knows.
+std::span<std::string_view const> policy_names() noexcept;
+
+/// The policy of that name with its defaults: `round_robin` (starting at a random candidate), `least_request` (with two choices),
+/// `peak_ewma`, `pick_first`, `ring_hash` or `maglev`. Any other name is a std::invalid_argument that lists them. `endpoints` is how
+/// many the pool has, ready or not; 0: not known.
+any_picker make_picker(std::string_view name, std::uint64_t seed, std::size_t endpoints = 0);
 
 }  // namespace millrace::balance

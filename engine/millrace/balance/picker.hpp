@@ -19,6 +19,8 @@ struct pick_info {
   time_point now;
   std::uint32_t avoid_slot = nobody;
   std::uint32_t avoid_endpoint = nobody;
+  std::optional<std::uint64_t> hash{};  ///< Of the call's key (`hash_key`); none: it may go anywhere.
+  std::uint32_t in_flight = 0;          ///< Calls on all slots, without this one.
 };
 
 /// An attempt on a slot ended.

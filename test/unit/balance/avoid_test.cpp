@@ -21,8 +21,6 @@ using balance::pick_info;
 
 namespace {
 
-constexpr std::string_view all_policies[] = {"round_robin", "least_request"};
-
 // what the rule allows: those on another endpoint, or else on another slot, or else any
 bool allowed(candidate const& picked, std::span<candidate const> from, pick_info const& info) {
   auto const elsewhere = [&](candidate const& one) { return one.endpoint != info.avoid_endpoint; };
@@ -39,7 +37,7 @@ bool allowed(candidate const& picked, std::span<candidate const> from, pick_info
 TEST_CASE("balance: every policy avoids the endpoint first, else the slot, whatever else there is",
           "[balance][avoid]") {
   field const fields[] = {{0}, {0, 0}, {0, 1}, {0, 0, 0}, {0, 0, 1}, {1, 0, 0, 0, 0, 0, 0, 0}, {0, 1, 0, 1, 2, 2}};
-  for (std::string_view name : all_policies) {
+  for (std::string_view name : balance::policy_names()) {
     for (field const& some : fields) {
       auto policy = make_picker(name, 9);
       policy.rebuild(some.all);
@@ -59,7 +57,7 @@ TEST_CASE("balance: every policy avoids the endpoint first, else the slot, whate
 TEST_CASE("balance: the one slot elsewhere is found among a thousand to be avoided", "[balance][avoid]") {
   field crowd;
   for (int i = 0; i < 1000; ++i) crowd.add(i == 617 ? 1 : 0);
-  for (std::string_view name : all_policies) {
+  for (std::string_view name : balance::policy_names()) {
     auto policy = make_picker(name, 2);
     policy.rebuild(crowd.all);
     for (int i = 0; i < 100; ++i) CHECK(policy.pick({.now = {}, .avoid_endpoint = 0}) == 617);
