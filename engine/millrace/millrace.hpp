@@ -6,6 +6,10 @@
 
 #include <millrace/balance/any_picker.hpp>
 #include <millrace/balance/least_request.hpp>
+#include <millrace/balance/maglev.hpp>
+#include <millrace/balance/peak_ewma.hpp>
+#include <millrace/balance/pick_first.hpp>
+#include <millrace/balance/ring_hash.hpp>
 #include <millrace/balance/round_robin.hpp>
 #include <millrace/call/client.hpp>
 #include <millrace/intercept/bearer_token.hpp>

@@ -91,7 +91,8 @@ world_params random_params(std::uint64_t seed, rng& random, std::uint32_t& endpo
   params.pool.min_slots = 1 + random.below(params.pool.max_slots);
   params.pool.max_calls_per_slot = chance(random, 0.3) ? 1 + random.below(4) : 100;
   params.pool.max_waiting = chance(random, 0.2) ? 3 : 1000;
-  params.pool.balance = chance(random, 0.5) ? "round_robin" : "least_request";
+  auto const policies = balance::policy_names();
+  params.pool.balance = policies[random.below(static_cast<std::uint32_t>(policies.size()))];
   params.pool.slot.dial_timeout = between(random, 100ms, 5s);
   params.pool.slot.proven_after = between(random, 100ms, 5s);
   params.pool.slot.watch_slice = between(random, 100ms, 5s);

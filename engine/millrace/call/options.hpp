@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/base/hash_key.hpp>
 #include <millrace/call/call_machine.hpp>
 #include <millrace/intercept/chain_ref.hpp>
 #include <millrace/retry/policy.hpp>
@@ -33,6 +34,10 @@ struct call_options {
   /// Wait for an endpoint even while all of them fail, until the deadline. Without it such a call ends with UNAVAILABLE, as in
   /// gRPC (doc/wait-for-ready.md); it always waits while a connection is being made.
   bool wait_for_ready = false;
+
+  /// What the pool's policy sends to one endpoint, if it is one that hashes (`ring_hash`, `maglev`). A text such as a user's name;
+  /// an empty one is no key.
+  millrace::hash_key hash_key{};
 
   /// Sent with every attempt. Keys are lower case and not gRPC's own; an illegal pair ends the call with INVALID_ARGUMENT.
   std::vector<std::pair<std::string, std::string>> metadata{};

@@ -31,6 +31,7 @@ unary_call::unary_call(std::shared_ptr<client_core> client, method const& called
       chain_(client_->params().interceptors),
       machine_(client_->params().retry, client_->budget(), loop_.random(), deadline_of(started_, *client_, options)),
       waiter_(permit_, bound<void(error_code)>::to<&unary_call::on_served>(*this)) {
+  waiter_.hash = options.hash_key.hash();
   context_.set_started(started_);
   context_.set_deadline(deadline_of(started_, *client_, options));
   for (auto const& [key, value] : options.metadata) legal_metadata_ = headers_.try_add(key, value) && legal_metadata_;

@@ -42,7 +42,7 @@ struct pool_params {
   /// Calls that may wait for a slot; one more fails at once with RESOURCE_EXHAUSTED.
   std::uint32_t max_waiting = 10'000;
 
-  /// The picker: `round_robin` or `least_request`.
+  /// The picker: `round_robin`, `least_request`, `peak_ewma`, `pick_first`, `ring_hash` or `maglev`.
   std::string balance = "round_robin";
 
   /// Your own picker instead; called once, by the pool's constructor.

@@ -37,7 +37,8 @@ class pool::chore final : public operation {
 namespace {
 
 balance::any_picker picker_of(pool_params const& params, rng& random) {
-  return params.make_picker ? params.make_picker() : balance::make_picker(params.balance, random.next());
+  if (params.make_picker) return params.make_picker();
+  return balance::make_picker(params.balance, random.next(), parse_target(params.target).size());
 }
 
 }  // namespace
@@ -50,7 +51,10 @@ pool::pool(loop& on, pool_params params, std::unique_ptr<channel_factory> channe
       budget_(params_.budget) {
   std::vector<std::string> const names = parse_target(params_.target);
   endpoints_ = std::vector<endpoint>(names.size());
-  for (std::size_t at = 0; at < names.size(); ++at) endpoints_[at].name = names[at];
+  for (std::size_t at = 0; at < names.size(); ++at) {
+    endpoints_[at].name = names[at];
+    endpoints_[at].hash = stable_hash(names[at]);
+  }
   for (std::uint32_t number = 0; number < params_.max_slots; ++number) {
     auto const at = static_cast<std::uint32_t>(number % names.size());
     slots_.push_back(
@@ -134,7 +138,10 @@ void pool::rebuild() {
   for (auto const& one : slots_) {
     if (one->state() != slot_state::ready) continue;
     ready_.push_back(one.get());
-    candidates.push_back({.slot = one->number(), .endpoint = one->endpoint_number(), .in_flight = &one->in_flight()});
+    candidates.push_back({.slot = one->number(),
+                          .endpoint = one->endpoint_number(),
+                          .endpoint_hash = endpoints_[one->endpoint_number()].hash,
+                          .in_flight = &one->in_flight()});
   }
   picker_.rebuild(candidates);
 }
@@ -172,8 +179,11 @@ void pool::withdraw(waiter& one) noexcept {
 }
 
 bool pool::try_take(waiter& one) {
-  auto const picked =
-      picker_.pick({.now = loop_.now(), .avoid_slot = one.avoid_slot, .avoid_endpoint = one.avoid_endpoint});
+  auto const picked = picker_.pick({.now = loop_.now(),
+                                    .avoid_slot = one.avoid_slot,
+                                    .avoid_endpoint = one.avoid_endpoint,
+                                    .hash = one.hash,
+                                    .in_flight = in_flight_});
   if (!picked) return false;
   slot* const chosen = with_room(*picked);
   if (chosen == nullptr) return false;
@@ -440,6 +450,7 @@ pool_snapshot pool::snapshot() {
 
 void pool::lease_wait::start(acquire_params wanted) {
   waiter_.wait_for_ready = wanted.wait_for_ready;
+  waiter_.hash = wanted.hash_key.hash();
   if (from_.drain_chore_ != nullptr) {
     from_.tell_refused(from_.why_closed(), duration::zero());
     return on_served(from_.why_closed());

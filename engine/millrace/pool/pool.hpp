@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/base/hash_key.hpp>
 #include <millrace/loop/tag.hpp>
 #include <millrace/loop/wait.hpp>
 #include <millrace/pool/lease.hpp>
@@ -30,6 +31,8 @@ struct acquire_params {
   duration timeout = std::chrono::seconds(10);
   /// Wait even while every endpoint fails, as call_options::wait_for_ready.
   bool wait_for_ready = false;
+  /// As call_options::hash_key.
+  millrace::hash_key hash_key{};
 };
 
 /// A pool of connections to one service: slots (a channel each, one TCP connection each) to every endpoint, opened when first
@@ -127,6 +130,7 @@ class pool final : private slot_host, private stop_listener {
   class chore;
   struct endpoint {
     std::string name;
+    std::uint64_t hash = 0;  // of the name, for policies
     slot* dialing = nullptr;
     intrusive_list<slot, dial_queue_tag> queue;
   };

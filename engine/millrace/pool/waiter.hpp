@@ -7,6 +7,9 @@
 #include <millrace/base/intrusive_list.hpp>
 #include <millrace/pool/permit.hpp>
 
+#include <cstdint>
+#include <optional>
+
 namespace millrace {
 
 struct waiter_tag;
@@ -21,6 +24,8 @@ class waiter : private list_base<waiter_tag> {
   /// Where the last attempt of the same call went.
   std::uint32_t avoid_slot = balance::nobody;
   std::uint32_t avoid_endpoint = balance::nobody;
+  /// Of the call's key; none when it has none.
+  std::optional<std::uint64_t> hash{};
   /// Wait even while every endpoint fails. Without it such a wish is refused with no_endpoint_ready, as gRPC does.
   bool wait_for_ready = false;
 

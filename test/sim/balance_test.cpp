@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stories about the policies that choose an endpoint.
+#include "support.hpp"
+
+#include <set>
+
+using namespace millrace;
+using namespace millrace::sim;
+
+namespace {
+
+// calls that reach a slow endpoint, one of three, in a minute
+std::uint64_t calls_to_slow(std::string policy) {
+  world world{{.pool = {.target = "a:1,b:1,slow:1", .balance = std::move(policy)}, .traced = false}};
+  world.net()["a:1"].call_takes({.least = 5ms, .most = 15ms});
+  world.net()["b:1"].call_takes({.least = 5ms, .most = 15ms});
+  world.net()["slow:1"].call_takes({.least = 400ms, .most = 600ms});
+  make_calls(world, 0s, 60s, 10ms);
+  world.run_until(70s);
+  CHECK(count_ok(world) == 6000);
+  return world.net()["slow"].received();
+}
+
+std::string user(int number) { return "user-" + std::to_string(number); }
+
+// where the calls of a hundred users go, made one after another, so that the load bound has no say
+std::vector<std::string> homes(world& in) {
+  std::vector<std::string> endpoints;
+  for (int i = 0; i < 100; ++i) {
+    auto& call = in.call("hello", {.hash_key = user(i)});
+    in.run_calls();
+    CHECK(call.ok());
+    endpoints.push_back(call.info.endpoint);
+  }
+  return endpoints;
+}
+
+}  // namespace
+
+TEST_CASE("story: peak_ewma sends a slow endpoint few calls, and round_robin a third", "[sim][balance]") {
+  CHECK(calls_to_slow("round_robin") == 2000);
+  std::uint64_t const received = calls_to_slow("peak_ewma");
+  CHECK(received > 0);
+  CHECK(received < 200);  // a tenth of that
+}
+
+TEST_CASE("story: peak_ewma keeps away from an endpoint that fails at once", "[sim][balance]") {
+  world world{{.pool = {.target = "a:1,b:1", .balance = "peak_ewma"}, .client = {.retry = {.max_attempts = 1}}}};
+  world.net()["a:1"].call_takes(20ms);
+  world.net()["b:1"].call_takes(1ms).answer_with({.code = status_code::unavailable, .after = 1ms});
+  make_calls(world, 0s, 20s, 20ms);
+  world.run_until(25s);
+  CHECK(world.net()["b"].received() > 0);
+  CHECK(world.net()["b"].received() < 50);
+}
+
+TEST_CASE("story: peak_ewma gives an endpoint that has recovered its share again", "[sim][balance]") {
+  world world{{.pool = {.target = "a:1,b:1", .balance = "peak_ewma"}, .traced = false}};
+  world.net()["a:1"].call_takes(10ms);
+  world.net()["b:1"].call_takes(500ms);
+  world.at(30s, [&] { world.net()["b"].call_takes(10ms); });
+  make_calls(world, 0s, 150s, 20ms);
+  std::uint64_t at_recovery = 0, before_end = 0;
+  world.at(30s, [&] { at_recovery = world.net()["b"].received(); });
+  world.at(120s, [&] { before_end = world.net()["b"].received(); });
+  world.run_until(155s);
+  CHECK(at_recovery < 100);
+  std::uint64_t const of_1500 = world.net()["b"].received() - before_end;
+  CHECK(of_1500 > 500);
+  CHECK(of_1500 < 1000);
+}
+
+TEST_CASE("story: ring_hash and maglev keep a key's calls on one endpoint through another one's restart",
+          "[sim][balance]") {
+  std::string const policy = GENERATE("ring_hash", "maglev");
+  CAPTURE(policy);
+  world world{{.pool = {.target = "a:1,b:1,c:1", .min_slots = 6, .max_slots = 6, .balance = policy}}};
+  world.pool().open();
+  world.run_for(1s);
+  auto const before = homes(world);
+  CHECK(std::set<std::string>(before.begin(), before.end()).size() == 3);
+  CHECK(homes(world) == before);
+  world.net()["b"].kill();
+  world.run_for(1s);
+  auto const during = homes(world);
+  int moved_in_vain = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    CHECK(during[i] != "b:1");
+    moved_in_vain += before[i] != "b:1" && during[i] != before[i] ? 1 : 0;
+  }
+  CHECK(moved_in_vain <= (policy == "maglev" ? 5 : 0));
+  world.net()["b"].up();
+  world.run_for(60s);
+  CHECK(world.pool().ready() >= 5);
+  CHECK(homes(world) == before);
+}
+
+TEST_CASE("story: under load a key's calls overflow to other endpoints", "[sim][balance]") {
+  world world{{.pool = {.target = "a:1,b:1,c:1", .balance = "ring_hash"}}};
+  for (char const* name : {"a:1", "b:1", "c:1"}) world.net()[name].call_takes(1s);
+  world.pool().open();
+  world.run_for(100ms);
+  for (int i = 0; i < 120; ++i) world.call("hello", {.hash_key = "the same"});
+  world.run_calls();
+  CHECK(count_ok(world) == 120);
+  // a mean of 40, and a quarter more at most
+  for (endpoint* one : world.net().endpoints()) CHECK(one->received() <= 50);
+}
+
+TEST_CASE("story: a leased connection is chosen by its key", "[sim][balance]") {
+  world world{{.pool = {.target = "a:1,b:1,c:1", .balance = "maglev"}}};
+  world.pool().open();
+  world.run_for(100ms);
+  for (int i = 0; i < 20; ++i) {
+    std::string leased;
+    world.pool().async_acquire({.hash_key = user(i)}, [&](error_code error, lease one) {
+      CHECK_FALSE(error);
+      leased = one.endpoint();
+    });
+    auto& call = world.call("hello", {.hash_key = user(i)});
+    world.run_calls();
+    CHECK(call.ok());
+    CHECK(leased == call.info.endpoint);
+  }
+}
+
+TEST_CASE("story: pick_first fails over, stays, and comes back", "[sim][balance]") {
+  world world{{.pool = {.target = "a:1,b:1", .balance = "pick_first"}}};
+  world.pool().open();
+  world.run_for(100ms);
+  auto const next_goes_to = [&] {
+    auto& call = world.call();
+    world.run_calls();
+    CHECK(call.ok());
+    return call.info.endpoint;
+  };
+  for (int i = 0; i < 5; ++i) CHECK(next_goes_to() == "a:1");
+  world.net()["a"].kill();
+  world.run_for(10ms);
+  CHECK(next_goes_to() == "b:1");
+  world.net()["a"].up();
+  world.run_for(60s);
+  CHECK(world.pool().ready() == 2);
+  CHECK(next_goes_to() == "b:1");
+  world.net()["b"].kill();
+  world.run_for(10ms);
+  CHECK(next_goes_to() == "a:1");
+}
