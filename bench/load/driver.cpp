@@ -35,7 +35,7 @@ pool_params pool_of(options const& asked, observer& told) {
   // the tool was told how many calls to have in flight: none of them is to wait in the pool
   params.max_calls_per_slot = asked.rate ? 1'000'000 : std::max(asked.concurrency, 100u);
   params.max_waiting = asked.rate ? 1'000'000 : std::max(asked.concurrency, 10'000u);
-  params.balance = asked.balance == balance::round_robin ? "round_robin" : "least_request";
+  params.balance = asked.balance;
   params.cork = !asked.no_cork;
   if (!asked.tls_ca.empty()) params.credentials = grpc::SslCredentials({asked.tls_ca, {}, {}});
   params.observer = &told;
@@ -153,9 +153,11 @@ void driver::on_tick() {
 bool driver::may_start() const noexcept { return !ending_ && (!asked_.calls || started_ < *asked_.calls); }
 
 void driver::start_call(time_point due) {
+  hash_key const key = asked_.hash_keys > 0 ? std::to_string(started_ % asked_.hash_keys) : std::string();
   ++started_;
   ++in_flight_;
-  client_.async_call(method_, payload_, {.timeout = asked_.timeout, .wait_for_ready = asked_.wait_for_ready},
+  client_.async_call(method_, payload_,
+                     {.timeout = asked_.timeout, .wait_for_ready = asked_.wait_for_ready, .hash_key = key},
                      [this, due](rpc_result<grpc::ByteBuffer> answer) { on_answer(due, std::move(answer)); });
 }
 

@@ -27,7 +27,7 @@ using text = std::optional<std::string>;
 // the flags as they were written; `checked` turns them into options
 struct flags {
   text endpoints, method, payload_bytes, payload_file, connections, concurrency, rate, duration, calls, timeout,
-      attempts, balance, json, tls_ca;
+      attempts, balance, hash_keys, json, tls_ca;
   bool allow_failures = false;
   bool quiet = false;
   bool no_cork = false;
@@ -50,7 +50,9 @@ void declare(CLI::App& app, flags& given) {
   value("--calls", given.calls, "N", "Make N calls");
   value("--timeout", given.timeout, "D", "Of a call, its retries included (default 1s)");
   value("--attempts", given.attempts, "N", "Attempts a call may make, 1 to 5 (default 3)");
-  value("--balance", given.balance, "POLICY", "round_robin (default) or least_request");
+  value("--balance", given.balance, "POLICY",
+        "round_robin (default), least_request, peak_ewma, pick_first, ring_hash or maglev");
+  value("--hash-keys", given.hash_keys, "N", "With ring_hash or maglev: give the calls N keys in turn (default none)");
   value("--json", given.json, "FILE", "Write the report there as JSON; - is stdout, and the table goes to stderr");
   value("--tls-ca", given.tls_ca, "FILE", "Use TLS, and trust the certificates in FILE (PEM)");
   app.add_flag("--allow-failures", given.allow_failures, "Exit with 0 although calls failed");
@@ -104,10 +106,18 @@ std::uint32_t checked_connections(text const& connections, std::size_t endpoints
   return static_cast<std::uint32_t>(count);
 }
 
-balance checked_balance(std::string const& name) {
-  if (name == "round_robin") return balance::round_robin;
-  if (name == "least_request") return balance::least_request;
-  throw bad_flag("--balance", name, "allowed are round_robin and least_request");
+void check_balance(flags const& given, options& made) {
+  constexpr std::string_view policies[] = {"round_robin", "least_request", "peak_ewma",
+                                           "pick_first",  "ring_hash",     "maglev"};
+  if (given.balance) made.balance = *given.balance;
+  if (std::ranges::find(policies, made.balance) == std::end(policies)) {
+    throw bad_flag("--balance", made.balance, fmt::format("allowed are {}", fmt::join(policies, ", ")));
+  }
+  if (!given.hash_keys) return;
+  made.hash_keys = bench::whole("--hash-keys", *given.hash_keys, {1, 1'000'000'000});
+  if (made.balance != "ring_hash" && made.balance != "maglev") {
+    throw bad_flag("--hash-keys", *given.hash_keys, "allowed only with --balance ring_hash or maglev");
+  }
 }
 
 // before the run rather than after it; the file itself is made when there is something to write
@@ -146,7 +156,7 @@ options checked(flags const& given) {
   check_load(given, made);
   if (given.timeout) made.timeout = bench::duration("--timeout", *given.timeout, {1ms, 1h});
   if (given.attempts) made.attempts = static_cast<std::uint32_t>(bench::whole("--attempts", *given.attempts, {1, 5}));
-  if (given.balance) made.balance = checked_balance(*given.balance);
+  check_balance(given, made);
   if (given.json) made.json = checked_json(*given.json);
   if (given.tls_ca) made.tls_ca = bench::contents("--tls-ca", *given.tls_ca, max_certificates);
   made.allow_failures = given.allow_failures;

@@ -13,8 +13,6 @@
 
 namespace millrace::load {
 
-enum class balance { round_robin, least_request };
-
 /// What `millrace-load` is asked to do, checked: each value is within the range its flag's help names.
 struct options {
   std::vector<std::string> endpoints;  ///< `host:port`, `[v6]:port` or `unix:path`; at least one, no two alike.
@@ -34,7 +32,8 @@ struct options {
 
   std::chrono::nanoseconds timeout = std::chrono::seconds(1);  ///< Of a call, its retries included.
   std::uint32_t attempts = 3;                                  ///< Per call, the first one included; 1 to 5.
-  load::balance balance = load::balance::round_robin;
+  std::string balance = "round_robin";                         ///< As pool_params::balance.
+  std::uint64_t hash_keys = 0;                                 ///< Give the calls this many keys in turn; 0: none.
 
   std::string tls_ca;           ///< The certificates to trust, PEM; empty: plain text.
   std::string json;             ///< Where the JSON report goes: a file, `-` for stdout, empty for nowhere.

@@ -67,7 +67,7 @@ TEST_CASE("options: endpoints and a method are enough, the rest has defaults", "
   CHECK_FALSE(made.calls);
   CHECK(made.timeout == 1s);
   CHECK(made.attempts == 3);
-  CHECK(made.balance == load::balance::round_robin);
+  CHECK(made.balance == "round_robin");
   CHECK(made.json.empty());
   CHECK_FALSE((made.no_cork || made.allow_failures || made.quiet || made.narrate || made.wait_for_ready));
 }
@@ -91,10 +91,18 @@ TEST_CASE("options: each flag sets what it names", "[load]") {
   CHECK_FALSE(made.duration);
   CHECK(made.timeout == 250ms);
   CHECK(made.attempts == 5);
-  CHECK(made.balance == load::balance::least_request);
+  CHECK(made.balance == "least_request");
   CHECK(made.json == "-");
   CHECK((made.no_cork && made.allow_failures && made.quiet && made.narrate && made.wait_for_ready));
   CHECK(good({"--concurrency=8"}).concurrency == 8);
+}
+
+TEST_CASE("options: every policy of the engine can be asked for, and keys for those that hash", "[load]") {
+  for (std::string name : {"round_robin", "least_request", "peak_ewma", "pick_first", "ring_hash", "maglev"}) {
+    CHECK(good({"--balance", name.c_str()}).balance == name);
+  }
+  CHECK(good({"--balance", "maglev"}).hash_keys == 0);
+  CHECK(good({"--balance", "maglev", "--hash-keys", "1000"}).hash_keys == 1000);
 }
 
 TEST_CASE("options: the payload file's bytes are sent as they are", "[load]") {
@@ -150,6 +158,8 @@ TEST_CASE("options: each bad value is refused in one line that names flag, value
            {"--attempts", "0"},
            {"--attempts", "6"},
            {"--balance", "random"},
+           {"--hash-keys", "0"},
+           {"--hash-keys", "7"},
            {"--json", "/no/such/dir/x"},
            {"--json", "/"},
            {"--frobnicate", "7"},
@@ -207,8 +217,8 @@ TEST_CASE("options: --help is the text and status 0, and names every flag", "[lo
   CHECK(status == 0);
   for (auto const* const flag :
        {"--endpoints", "--method", "--payload-bytes", "--payload-file", "--connections", "--concurrency", "--rate",
-        "--duration", "--calls", "--timeout", "--attempts", "--balance", "--json", "--allow-failures", "--quiet",
-        "--no-cork", "--tls-ca", "--wait-for-ready"}) {
+        "--duration", "--calls", "--timeout", "--attempts", "--balance", "--hash-keys", "--json", "--allow-failures",
+        "--quiet", "--no-cork", "--tls-ca", "--wait-for-ready"}) {
     INFO(flag);
     CHECK(text.find(flag) != std::string::npos);
   }
