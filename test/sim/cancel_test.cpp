@@ -187,6 +187,7 @@ TEST_CASE("deadline: a call that an interceptor holds ends on time", "[sim][dead
   CHECK(call.code() == status_code::deadline_exceeded);
   CHECK(call.took() == 2s);
   CHECK(call.info.origin == call_end::deadline);
+  holds->held.clear();
 }
 
 TEST_CASE("deadline: a call that waits for a connection ends on time and says why there is none", "[sim][deadline]") {

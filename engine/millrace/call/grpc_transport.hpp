@@ -25,8 +25,8 @@ class grpc_transport final : public transport {
  private:
   class grpc_attempt;
 
-  static constexpr std::size_t most_spares = 1024;
-  static constexpr std::size_t most_kept = 64;  // entries: one call's flood of trailers is not kept for ever
+  static constexpr std::size_t most_spares = 128;
+  static constexpr std::size_t most_kept = 16;  // entries: one call's flood of trailers is not kept for ever
 
   grpc_metadata_array take_spare() noexcept;
   void keep_spare(grpc_metadata_array one) noexcept;

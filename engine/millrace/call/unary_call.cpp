@@ -4,6 +4,7 @@
 #include <millrace/metrics/observer.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -382,7 +383,11 @@ void unary_call::run_end_stages() {
 // response that was read there is no such end
 void unary_call::parse_response() {
   if (parsed_ || !result_.ok()) return;
-  parsed_ = parse(std::move(response_), result_);
+  try {
+    parsed_ = parse(std::move(response_), result_);
+  } catch (std::exception const& error) {
+    result_ = {status_code::internal, std::string("the response could not be read: ") + error.what(), {}};
+  }
   if (!parsed_ && info_ != nullptr) info_->origin = call_end::malformed;
 }
 

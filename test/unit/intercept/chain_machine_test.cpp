@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "allocation_count.hpp"
 #include "scripted_call.hpp"
 
 #include <millrace/intercept/chain_machine.hpp>
 
+#include <support/allocation_count.hpp>
 #include <support/catch.hpp>
 
 #include <algorithm>

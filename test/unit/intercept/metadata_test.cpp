@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "allocation_count.hpp"
 
 #include <millrace/base/metadata.hpp>
 
+#include <support/allocation_count.hpp>
 #include <support/catch.hpp>
 
 #include <stdexcept>

@@ -196,12 +196,12 @@ TEST_CASE("loop_group: stop does not wait for a handler that does not return, an
 }
 
 TEST_CASE("loop_group: its end leaves behind a thread that does not leave its handler", "[loop][group]") {
-  // never freed: the thread waits on it until the process ends
-  auto& never = *new std::promise<void>;
+  // never freed, and never lost sight of: the thread waits on it until the process ends
+  static auto& never = *new std::promise<void>;
   std::promise<void> inside;
   {
     loop_group group{{.size = 2, .stop_grace = 10ms}};
-    asio::post(group[1], [&, future = never.get_future()] {
+    asio::post(group[1], [&inside, future = never.get_future()] {
       inside.set_value();
       future.wait();
     });

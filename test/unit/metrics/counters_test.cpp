@@ -2,8 +2,7 @@
 #include <millrace/metrics/counters.hpp>
 #include <millrace/metrics/observer_list.hpp>
 
-#include "../intercept/allocation_count.hpp"
-
+#include <support/allocation_count.hpp>
 #include <support/catch.hpp>
 
 #include <chrono>

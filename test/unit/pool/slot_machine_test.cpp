@@ -215,7 +215,8 @@ TEST_CASE("slot: dials back off by 1.6 with a jitter of 20 % up to the cap, and 
   one.lead_to(slot_state::connecting);
   double wait = 0.1;
   for (int failure = 0; failure < 20; ++failure) {
-    auto const* const armed = find<slot_action::arm>(one.step(slot_event::observed{connectivity::transient_failure}));
+    auto const actions = one.step(slot_event::observed{connectivity::transient_failure});
+    auto const* const armed = find<slot_action::arm>(actions);
     REQUIRE(armed != nullptr);
     double const seconds = std::chrono::duration<double>(armed->at - one.now).count();
     CHECK(seconds >= wait * 0.8);
@@ -229,7 +230,8 @@ TEST_CASE("slot: dials back off by 1.6 with a jitter of 20 % up to the cap, and 
   one.step(slot_event::proven{});
   one.step(slot_event::observed{connectivity::idle});
   one.step(slot_event::dial_granted{});
-  auto const* const armed = find<slot_action::arm>(one.step(slot_event::observed{connectivity::transient_failure}));
+  auto const actions = one.step(slot_event::observed{connectivity::transient_failure});
+  auto const* const armed = find<slot_action::arm>(actions);
   REQUIRE(armed != nullptr);
   CHECK(armed->at - one.now <= 120ms);
 }
