@@ -43,5 +43,7 @@ int main(int argc, char** argv) {
   }
 
   fmt::print("{}\n", to_string(group.stop(5s)));  // the threads have ended: pools may go
+  // rethrows what a handler threw
+  group.join();
   // [end]
 }

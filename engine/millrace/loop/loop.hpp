@@ -133,7 +133,8 @@ class loop : public boost::asio::execution_context {
   /// Any thread. Queues an operation; wakes the loop if it sleeps.
   void inject(operation& op) noexcept;
 
-  /// Any thread. Schedules on the loop's thread, injects from elsewhere: what one thread submits runs in that order.
+  /// Any thread. Schedules on the loop's thread, injects from elsewhere: what one thread submits, always inside `run` or
+  /// always outside, runs in that order.
   void submit(operation& op) noexcept { running_in_this_thread() ? schedule(op) : inject(op); }
 
   /// The one gate for operations that gRPC completes: enters `op` in the ledger and calls `init(void* tag)`, which must hand
