@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <deque>
 #include <exception>
-#include <ranges>
 #include <thread>
 
 namespace millrace::peers {
@@ -44,7 +43,8 @@ figures together(std::deque<share> const& shares) {
   double const count = static_cast<double>(shares.size());
   figures all;
   double cpu = 0, allocations = 0;
-  for (figures const& one : shares | std::views::transform(&share::seen)) {
+  for (share const& each : shares) {
+    figures const& one = each.seen;
     all.calls += one.calls;
     all.failed += one.failed;
     all.rps += one.rps;
