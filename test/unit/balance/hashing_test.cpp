@@ -52,7 +52,10 @@ int moved_in_vain(std::vector<std::uint32_t> const& before, std::vector<std::uin
                   std::uint32_t changed) {
   int moved = 0;
   for (int i = 0; i < keys; ++i) {
-    moved += before[i] != after[i] && before[i] != changed && after[i] != changed ? 1 : 0;
+    moved += before[static_cast<std::size_t>(i)] != after[static_cast<std::size_t>(i)] &&
+                     before[static_cast<std::size_t>(i)] != changed && after[static_cast<std::size_t>(i)] != changed
+                 ? 1
+                 : 0;
   }
   return moved;
 }
@@ -142,9 +145,9 @@ TEST_CASE("ring_hash: the keys of an endpoint that goes are shared out over the 
   std::vector<int> heirs(5);
   int moved = 0;
   for (int i = 0; i < keys; ++i) {
-    if (before[i] == after[i]) continue;
+    if (before[static_cast<std::size_t>(i)] == after[static_cast<std::size_t>(i)]) continue;
     ++moved;
-    ++heirs[after[i]];
+    ++heirs[after[static_cast<std::size_t>(i)]];
   }
   CHECK(std::abs(moved - keys / 5) < keys / 20);
   for (std::uint32_t one : {0u, 1u, 3u, 4u}) CHECK(heirs[one] > moved / 8);
@@ -172,7 +175,8 @@ TEST_CASE("hashing: a second slot of an endpoint moves no key, and the least loa
     some.load = {1, 1, 1, 0, 0, 2, 0};
     for (int i = 0; i < 100; ++i) {
       std::size_t const slot[] = {3, 4, 6};
-      CHECK(policy.pick({.now = {}, .hash = key(i), .in_flight = 1000}) == slot[with_one_each[i]]);
+      CHECK(policy.pick({.now = {}, .hash = key(i), .in_flight = 1000}) ==
+            slot[with_one_each[static_cast<std::size_t>(i)]]);
     }
   }
 }
@@ -249,12 +253,16 @@ TEST_CASE("hashing: a retry of a key goes to another endpoint, and of the same k
     any_picker policy = make_picker(name, 1, 5);
     auto const home = map(policy, some.all);
     for (int i = 0; i < 100; ++i) {
-      pick_info const info{.now = {}, .avoid_slot = home[i], .avoid_endpoint = home[i], .hash = key(i)};
+      pick_info const info{.now = {},
+                           .avoid_slot = home[static_cast<std::size_t>(i)],
+                           .avoid_endpoint = home[static_cast<std::size_t>(i)],
+                           .hash = key(i)};
       std::size_t const second = policy.pick(info).value();
-      CHECK(second != home[i]);
+      CHECK(second != home[static_cast<std::size_t>(i)]);
       CHECK(policy.pick(info) == second);
       // where it would be if its own were gone
-      if (name == "ring_hash") CHECK(map(policy, some.without(home[i]))[i] == second);
+      if (name == "ring_hash")
+        CHECK(map(policy, some.without(home[static_cast<std::size_t>(i)]))[static_cast<std::size_t>(i)] == second);
       policy.rebuild(some.all);
     }
   }
