@@ -257,6 +257,47 @@ TEST_CASE("live: an interceptor that says OK does not make a response of none, n
   CHECK(info.origin == call_end::malformed);
 }
 
+TEST_CASE("live: a response whose reading throws ends its call with INTERNAL, and the next call is served", "[live]") {
+  struct throwing {
+    struct value_type {};
+    using result_type = status;
+    static bool decode(message&&, value_type&, status&) { throw std::runtime_error("out of luck"); }
+    static status finish(status&& how, value_type&&) { return std::move(how); }
+  };
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  std::string const request = saying("x").SerializeAsString();
+  grpc::Slice const bytes(request);
+  call_info info;
+  std::optional<status> end;
+  async_unary<throwing>(make_grpc_client(pool, {}), method::numbered("/millrace.echo.Echo/Say"),
+                        to_message(grpc::ByteBuffer(&bytes, 1)), {.timeout = 5s, .info = &info},
+                        [&](status how) { end = std::move(how); });
+  loop.run();
+  REQUIRE(end);
+  CHECK(end->code == status_code::internal);
+  CHECK(end->message == "the response could not be read: out of luck");
+  CHECK(info.origin == call_end::malformed);
+  CHECK(call(loop, pool, saying("y")).has_value());
+}
+
+TEST_CASE("live: a call does not see the trailers of the one before", "[live][retry]") {
+  test::echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  client<Echo> const echo(pool);
+  EchoRequest stops = failing(grpc::StatusCode::UNAVAILABLE);
+  stops.set_pushback("-1");
+  for (int round = 0; round < 3; ++round) {
+    call_info stopped, retried;
+    CHECK(call(loop, echo, stops, {.info = &stopped}).has_error());
+    CHECK(call(loop, echo, failing(grpc::StatusCode::UNAVAILABLE), {.info = &retried}).has_error());
+    CHECK(stopped.attempts == 1);
+    CHECK(retried.attempts == 3);
+  }
+}
+
 TEST_CASE("live: illegal metadata ends a call instead of the process", "[live]") {
   test::echo_server server;
   millrace::loop loop;

@@ -5,6 +5,10 @@
 #include <support/catch.hpp>
 #include <support/echo_server.hpp>
 
+#include <grpc/grpc.h>
+#include <grpc/support/alloc.h>
+
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -41,6 +45,27 @@ TEST_CASE("live: a response over the limit is RESOURCE_EXHAUSTED, one at it is n
     CHECK_THAT(reply.error().error_message(), Catch::StartsWith("Received message larger than max ("));
     CHECK_THAT(reply.error().error_message(), Catch::EndsWith(" vs. 1000)"));
   }
+}
+
+TEST_CASE("live: channelz does not list a pool's channels unless their arguments ask for it", "[live][channel]") {
+  auto const listed = [](std::string const& address) {
+    char* const text = grpc_channelz_get_top_channels(0);
+    bool const found = std::string(text).find(address) != std::string::npos;
+    gpr_free(text);
+    return found;
+  };
+  test::echo_server server;
+  millrace::loop loop;
+  {
+    millrace::pool pool{loop, {.target = server.address()}};
+    CHECK(say(loop, pool, "x").has_value());
+    CHECK_FALSE(listed(server.address()));
+  }
+  auto const args = std::make_shared<grpc::ChannelArguments>();
+  args->SetInt(GRPC_ARG_ENABLE_CHANNELZ, 1);
+  millrace::pool pool{loop, {.target = server.address(), .channel_args = args}};
+  CHECK(say(loop, pool, "x").has_value());
+  CHECK(listed(server.address()));
 }
 
 TEST_CASE("live: the default limit of a response is gRPC's 4 MiB", "[live][size]") {

@@ -102,7 +102,10 @@ std::optional<std::string_view> one_piece(message const& of) noexcept {
   if (buffer == nullptr || buffer->data.raw.compression != GRPC_COMPRESS_NONE) return std::nullopt;
   grpc_slice_buffer const& slices = buffer->data.raw.slice_buffer;
   if (slices.count != 1) return std::nullopt;
-  return view(slices.slices[0]);
+  std::string_view const piece = view(slices.slices[0]);
+  // protobuf counts in ints
+  if (piece.size() > std::numeric_limits<int>::max()) return std::nullopt;
+  return piece;
 }
 
 void append_slices(grpc_slice_buffer& to, message const& from) {

@@ -42,12 +42,13 @@ message to_message(loop& on, Message const& from) {
 }
 
 /// A received message's bytes when they lie in one piece, as those of most do: nothing needs to stitch them together.
+/// Never more than INT_MAX of them.
 std::optional<std::string_view> one_piece(message const& of) noexcept;
 
 /// Takes the buffer's bytes without copying; `from` is empty afterwards.
 message to_message(grpc::ByteBuffer&& from);
 
-/// The other way round. `from` is empty afterwards.
+/// The other way round, for a message of byte_buffer_kind, which is empty afterwards; an invalid buffer for any other.
 grpc::ByteBuffer to_byte_buffer(message&& from);
 
 /// The core buffer of a message of that kind; null for others. Still owned by the message.

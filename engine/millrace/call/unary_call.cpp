@@ -387,6 +387,8 @@ void unary_call::parse_response() {
     parsed_ = parse(std::move(response_), result_);
   } catch (std::exception const& error) {
     result_ = {status_code::internal, std::string("the response could not be read: ") + error.what(), {}};
+  } catch (...) {
+    result_ = {status_code::internal, "the response could not be read: something that is no std::exception", {}};
   }
   if (!parsed_ && info_ != nullptr) info_->origin = call_end::malformed;
 }
