@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <millrace/config/impl/lints.hpp>
+
+#include <millrace/call/options.hpp>
+#include <millrace/pool/params.hpp>
+#include <millrace/time/duration_text.hpp>
+
+#include <grpc/impl/codegen/grpc_types.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace millrace::config::impl {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct subject {
+  pool_params const& pool;
+  client_params const& client;
+};
+
+// ---- channel arguments
+
+grpc_arg const* argument(pool_params const& pool, std::string_view key) {
+  if (pool.channel_args == nullptr) return nullptr;
+  grpc_channel_args const list = pool.channel_args->c_channel_args();
+  grpc_arg const* const end = list.args + list.num_args;
+  auto const* const found =
+      std::find_if<grpc_arg const*>(list.args, end, [&](grpc_arg const& one) { return key == one.key; });
+  return found == end ? nullptr : found;
+}
+
+std::optional<int> integer(pool_params const& pool, std::string_view key) {
+  grpc_arg const* const found = argument(pool, key);
+  if (found == nullptr || found->type != GRPC_ARG_INTEGER) return std::nullopt;
+  return found->value.integer;
+}
+
+bool asks_for_grpc_retries(pool_params const& pool) {
+  grpc_arg const* const config = argument(pool, GRPC_ARG_SERVICE_CONFIG);
+  bool const in_config = config != nullptr && config->type == GRPC_ARG_STRING &&
+                         std::string_view(config->value.string).find("retryPolicy") != std::string_view::npos;
+  return in_config || integer(pool, GRPC_ARG_ENABLE_RETRIES).value_or(0) != 0;
+}
+
+// ---- what is told apart below
+
+bool retries(subject const& of) { return of.client.retry.max_attempts > 1; }
+
+bool never_pays(retry::budget_params const& budget) { return budget.percent == 0 && budget.min_per_second == 0; }
+
+struct rule {
+  std::string_view path;
+  std::string_view reason;
+  std::string_view reference;
+  bool (*applies)(subject const&);
+};
+
+// a rule a line: where, why, who met it, when
+constexpr rule rules[] = {
+    {"pool_params.channel_args",
+     "gRPC's own retries are asked for beside the engine's: attempts would multiply, so the engine turns gRPC's off; "
+     "give a "
+     "service config to the client instead",
+     "gRFC A6", [](subject const& of) { return asks_for_grpc_retries(of.pool) && !of.pool.stub_calls; }},
+    {"client_params.default_timeout",
+     "a call that sets no timeout of its own waits longer than ten minutes: on a connection that has silently died, "
+     "that is how "
+     "long it hangs",
+     "grpc#14717", [](subject const& of) { return of.client.default_timeout > 10min; }},
+    {"pool_params.slot.dial_timeout",
+     "less than a second: a TLS handshake that takes longer never succeeds, however often it is dialed", "grpc#33593",
+     [](subject const& of) { return of.pool.slot.dial_timeout < 1s; }},
+    {"pool_params.slot.backoff.max",
+     "less than a second: a server that restarts is dialed by all its clients more than once a second, and has "
+     "handshakes to do "
+     "instead of calls",
+     "grpc#33593", [](subject const& of) { return of.pool.slot.backoff.max < 1s; }},
+    {"pool_params.slot.backoff.jitter", "0: all clients of a server that restarts come back at the same moments",
+     "gRPC's doc/connection-backoff.md", [](subject const& of) { return of.pool.slot.backoff.jitter == 0; }},
+    {"pool_params.channel_args",
+     "keepalive more often than every 10 s: servers allow a ping in 5 minutes unless told otherwise, and close the "
+     "connection "
+     "with too_many_pings (ENHANCE_YOUR_CALM)",
+     "grpc#33661",
+     [](subject const& of) { return integer(of.pool, GRPC_ARG_KEEPALIVE_TIME_MS).value_or(10'000) < 10'000; }},
+    {"pool_params.keepalive.time",
+     "more often than every 10 s: servers allow a ping in 5 minutes unless told otherwise, and close the connection "
+     "with "
+     "too_many_pings (ENHANCE_YOUR_CALM)",
+     "grpc#33661",
+     [](subject const& of) { return of.pool.keepalive.time > duration::zero() && of.pool.keepalive.time < 10s; }},
+    {"pool_params.keepalive.without_calls", "servers close such connections with too_many_pings unless they permit it",
+     "grpc#33661", [](subject const& of) { return of.pool.keepalive.without_calls; }},
+    {"pool_params.channel_args",
+     "keepalive without calls: servers close such connections with too_many_pings unless they permit it", "grpc#33661",
+     [](subject const& of) { return integer(of.pool, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS).value_or(0) != 0; }},
+    {"pool_params.max_calls_per_slot",
+     "more than the 100 streams that servers commonly allow: the calls beyond wait inside gRPC, where no limit, "
+     "deadline or "
+     "metric of the pool sees them",
+     "grpc#21386", [](subject const& of) { return of.pool.max_calls_per_slot > 100; }},
+    {"pool_params.max_waiting",
+     "0: a call that finds every connection full fails at once, also while a connection is being made", "",
+     [](subject const& of) { return of.pool.max_waiting == 0; }},
+    {"pool_params.max_wait", "not less than client_params.default_timeout: calls end by their deadline before it", "",
+     [](subject const& of) {
+       return of.pool.max_wait > duration::zero() && of.pool.max_wait >= of.client.default_timeout;
+     }},
+    {"pool_params.balance", "pick_first sends all calls to one connection: the others only take over when it is lost",
+     "",
+     [](subject const& of) {
+       return of.pool.balance == "pick_first" && !of.pool.make_picker &&
+              std::max(of.pool.min_slots, of.pool.max_slots) > 1;
+     }},
+    {"client_params.retry.initial_backoff",
+     "not less than client_params.default_timeout: no retry is made in time unless a call asks for more", "gRFC A6",
+     [](subject const& of) { return retries(of) && of.client.retry.initial_backoff >= of.client.default_timeout; }},
+    {"pool_params.budget",
+     "percent and min_per_second are 0: no retry is ever paid for, whatever client_params.retry says", "",
+     [](subject const& of) { return retries(of) && never_pays(of.pool.budget); }},
+    {"pool_params.budget.percent", "more than 1: in an outage, retries more than double the load", "gRFC A6",
+     [](subject const& of) { return retries(of) && of.pool.budget.percent > 1; }},
+};
+
+}  // namespace
+
+std::vector<config_lint> lints_of(pool_params const& pool, client_params const& client) {
+  std::vector<config_lint> found;
+  for (rule const& one : rules) {
+    if (!one.applies({pool, client})) continue;
+    found.push_back({std::string(one.path), std::string(one.reason), std::string(one.reference)});
+  }
+  return found;
+}
+
+}  // namespace millrace::config::impl
