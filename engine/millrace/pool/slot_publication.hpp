@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/connectivity.hpp>
+#include <millrace/base/status_code.hpp>
+#include <millrace/pool/outside_calls.hpp>
+#include <millrace/time/clock.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace {
+
+class channel;
+
+/// A slot, as told to those who make calls outside of the pool's loop. One that is ready and not to be used is told as draining.
+struct published_slot {
+  std::uint32_t number;
+  std::uint32_t endpoint;
+  double weight;
+  std::uint32_t endpoint_weight;
+  std::uint64_t endpoint_hash;
+  std::string_view address;  ///< The endpoint's, as the next.
+  std::string_view authority;
+  slot_state state;
+  millrace::channel* channel;  ///< Null while it has none.
+  std::shared_ptr<outside_calls> calls;
+};
+
+/// How such a call ended.
+struct outside_outcome {
+  std::uint32_t slot;          ///< Its number, which may be another slot's by now.
+  outside_calls const* calls;  ///< Whose it is, to tell; the slot may be gone.
+  status_code code;
+  duration latency;
+};
+
+/// Where a pool tells which slots it has, for calls that are made from any thread, and hears how those went.
+///
+/// Thread: the pool's.
+class slot_publication {
+ public:
+  virtual ~slot_publication() = default;
+
+  /// The pool's slots from now on. `why_not_ready` is empty while one is ready.
+  virtual void publish(std::span<published_slot const> slots, std::string why_not_ready) = 0;
+
+  /// What ended since the last time, in order.
+  virtual std::vector<outside_outcome> take_outcomes() = 0;
+
+  /// Whether a call has found every ready slot full since the last time.
+  virtual bool take_wish_for_room() noexcept = 0;
+
+  /// From now on the end of each call is told at once, because somebody waits for room or for the last one.
+  virtual void tell_each(bool on) noexcept = 0;
+
+  /// Calls in flight on all slots, also on those that are gone.
+  virtual std::uint32_t in_flight() const noexcept = 0;
+
+  /// The pool takes no new calls.
+  virtual void close() noexcept = 0;
+
+  /// The pool goes: it is told nothing any more.
+  virtual void detach() noexcept = 0;
+};
+
+}  // namespace millrace

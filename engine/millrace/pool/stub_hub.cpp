@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <millrace/pool/stub_hub.hpp>
+
+#include <millrace/base/errc.hpp>
+#include <millrace/loop/loop.hpp>
+#include <millrace/pool/grpc_stub_access.hpp>
+
+#include <grpc/grpc.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace millrace {
+namespace {
+
+// on which every call fails at once
+std::shared_ptr<grpc::Channel> refusing_channel(std::string const& why) {
+  return grpc::CreateChannelInternal("", grpc_lame_client_channel_create(nullptr, GRPC_STATUS_UNAVAILABLE, why.c_str()),
+                                     {});
+}
+
+// idle until it is destroyed, which ends the watches on it
+std::shared_ptr<grpc::Channel> idle_channel() {
+  grpc::ChannelArguments args;
+  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  args.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  return grpc::CreateCustomChannel("unix:/nowhere", grpc::InsecureChannelCredentials(), args);
+}
+
+// of a pool: of its slots the best state counts
+grpc_connectivity_state combined(std::span<published_slot const> slots) {
+  auto const any = [&](auto... wanted) {
+    return std::ranges::any_of(slots, [&](published_slot const& one) { return ((one.state == wanted) || ...); });
+  };
+  if (any(slot_state::ready)) return GRPC_CHANNEL_READY;
+  if (any(slot_state::idle, slot_state::connecting)) return GRPC_CHANNEL_CONNECTING;
+  if (any(slot_state::backing_off)) return GRPC_CHANNEL_TRANSIENT_FAILURE;
+  return GRPC_CHANNEL_IDLE;
+}
+
+}  // namespace
+
+stub_hub::stub_hub(loop& on, bound<void()> tell, params with)
+    : loop_(&on),
+      tell_(tell),
+      max_calls_per_slot_(with.max_calls_per_slot),
+      dialer_(std::move(with.dialer)),
+      picker_(std::move(with.picker)) {
+  outcomes_.reserve(most_outcomes);
+}
+
+stub_hub::~stub_hub() = default;
+
+// ---- calls
+
+stub_hub::place stub_hub::pick(bool wait_for_ready) {
+  std::lock_guard const lock(mutex_);
+  if (closed_) return {.channel = refusing()};
+  if (!board_.ready.empty()) {
+    balance::pick_info const info{.now = clock::now(), .in_flight = in_flight_};
+    return take(with_room(picker_.pick(info).value_or(0)));
+  }
+  if (wait_for_ready) return {.channel = waiting()};
+  if (!board_.connecting.empty()) return take(board_.connecting[turn_++ % board_.connecting.size()]);
+  return {.channel = board_.state == GRPC_CHANNEL_TRANSIENT_FAILURE ? refusing() : waiting()};
+}
+
+stub_hub::place stub_hub::take(place const& one) {
+  one.slot->calls->add();
+  ++in_flight_;
+  return {.channel = one.channel, .slot = one.slot, .since = clock::now()};
+}
+
+// as pool::with_room; but calls that gRPC is asked for cannot wait here: when all are full they go to the least loaded
+stub_hub::place const& stub_hub::with_room(std::size_t picked) {
+  auto const& ready = board_.ready;
+  std::size_t least = picked;
+  for (std::size_t step = 0; step < ready.size(); ++step) {
+    std::size_t const at = (picked + step) % ready.size();
+    std::uint32_t const load = ready[at].slot->calls->count();
+    if (load < max_calls_per_slot_) return ready[at];
+    if (load < ready[least].slot->calls->count()) least = at;
+  }
+  wants_room_ = true;
+  wake();
+  return ready[least];
+}
+
+void stub_hub::done(slot& at, time_point since, status_code code) noexcept {
+  time_point const now = clock::now();
+  std::lock_guard const lock(mutex_);
+  at.calls->remove();
+  --in_flight_;
+  picker_.on_done({.now = now, .slot = at.number, .code = code, .latency = now - since});
+  if (loop_ == nullptr) return;
+  bool const urgent = worth_telling(at, code);
+  if (outcomes_.size() < most_outcomes) outcomes_.push_back({at.number, at.calls.get(), code, now - since});
+  if (urgent || outcomes_.size() >= batch) wake();
+}
+
+// a failure, the first success, and the end of what somebody waits for; the rest can wait
+bool stub_hub::worth_telling(slot& at, status_code code) noexcept {
+  if (code != status_code::ok) return true;
+  return !std::exchange(at.succeeded, true) || at.left || tell_each_;
+}
+
+// gRPC redials such a channel at its own pace, and forgets it when the calls on it are over
+std::shared_ptr<grpc::Channel> const& stub_hub::waiting() {
+  if (board_.waiting == nullptr) {
+    if (board_.addresses.empty()) return refusing();
+    auto const& [address, authority] = board_.addresses[turn_++ % board_.addresses.size()];
+    board_.waiting = dialer_.dial(address, authority);
+  }
+  return board_.waiting;
+}
+
+std::shared_ptr<grpc::Channel> const& stub_hub::refusing() {
+  if (board_.refusing == nullptr) board_.refusing = refusing_channel(board_.why_not_ready);
+  return board_.refusing;
+}
+
+// ---- the pool's state
+
+grpc_connectivity_state stub_hub::state() const noexcept {
+  std::lock_guard const lock(mutex_);
+  return board_.state;
+}
+
+// there is no public way to put a tag into a queue when one likes, but a watch on a channel that goes comes back at once
+void stub_hub::watch(grpc_connectivity_state last, gpr_timespec deadline, grpc::CompletionQueue* queue, void* tag) {
+  std::shared_ptr<grpc::Channel> on;
+  {
+    std::lock_guard const lock(mutex_);
+    if (board_.state == last) {
+      if (pulse_ == nullptr) pulse_ = idle_channel();
+      on = pulse_;
+    }
+  }
+  if (on == nullptr) on = idle_channel();
+  on->NotifyOnStateChange(GRPC_CHANNEL_IDLE, deadline, queue, tag);
+}
+
+grpc::CompletionQueue* stub_hub::callback_queue() {
+  std::lock_guard const lock(mutex_);
+  if (callback_ == nullptr) callback_ = refusing_channel("no call goes here");
+  return grpc_access::callback_queue_of(*callback_);
+}
+
+void stub_hub::add_user() noexcept {
+  std::lock_guard const lock(mutex_);
+  if (closed_) return;
+  ++users_;
+  loop_->work_started();
+}
+
+void stub_hub::drop_user() noexcept {
+  std::lock_guard const lock(mutex_);
+  if (users_ == 0) return;
+  --users_;
+  loop_->work_finished();
+}
+
+// ---- the pool
+
+void stub_hub::publish(std::span<published_slot const> slots, std::string why_not_ready) {
+  board next;
+  std::vector<balance::candidate> const candidates = fill(next, slots);
+  next.why_not_ready = std::move(why_not_ready);
+  next.state = combined(slots);
+  post(std::move(next), candidates);
+}
+
+std::vector<balance::candidate> stub_hub::fill(board& with, std::span<published_slot const> slots) const {
+  std::vector<balance::candidate> candidates;
+  for (published_slot const& one : slots) {
+    if (std::ranges::find(with.addresses, one.address, &std::pair<std::string, std::string>::first) ==
+        with.addresses.end())
+      with.addresses.emplace_back(one.address, one.authority);
+    if (one.channel == nullptr) continue;
+    if (one.state == slot_state::connecting) with.connecting.push_back(as_known(one));
+    if (one.state != slot_state::ready) continue;
+    with.ready.push_back(as_known(one));
+    candidates.push_back({.slot = one.number,
+                          .endpoint = one.endpoint,
+                          .weight = one.weight,
+                          .endpoint_weight = one.endpoint_weight,
+                          .endpoint_hash = one.endpoint_hash,
+                          .in_flight = &one.calls->plain()});
+  }
+  return candidates;
+}
+
+// the board is the pool's to change, so its thread reads it without the mutex
+stub_hub::place stub_hub::as_known(published_slot const& one) const {
+  std::shared_ptr<grpc::Channel> const& channel = static_cast<grpc_channel*>(one.channel)->get();
+  auto const known = std::ranges::find(board_.ready, channel, &place::channel);
+  if (known != board_.ready.end()) return *known;
+  return {.channel = channel, .slot = std::make_shared<slot>(slot{.number = one.number, .calls = one.calls})};
+}
+
+void stub_hub::mark(board const& all, bool left) noexcept {
+  for (auto const* list : {&all.ready, &all.connecting}) {
+    for (place const& one : *list) one.slot->left = left;
+  }
+}
+
+void stub_hub::post(board next, std::span<balance::candidate const> candidates) {
+  std::shared_ptr<grpc::Channel> pulse;  // goes, like what `next` will hold, after the mutex
+  std::lock_guard const lock(mutex_);
+  if (closed_) return;
+  if (next.ready.empty()) next.waiting = std::move(board_.waiting);
+  if (next.state != board_.state) std::swap(pulse, pulse_);
+  picker_.rebuild(candidates);
+  mark(board_, true);
+  mark(next, false);
+  std::swap(board_, next);
+}
+
+std::vector<outside_outcome> stub_hub::take_outcomes() {
+  std::vector<outside_outcome> taken;
+  taken.reserve(most_outcomes);
+  std::lock_guard const lock(mutex_);
+  std::swap(taken, outcomes_);
+  return taken;
+}
+
+bool stub_hub::take_wish_for_room() noexcept {
+  std::lock_guard const lock(mutex_);
+  return std::exchange(wants_room_, false);
+}
+
+void stub_hub::tell_each(bool on) noexcept {
+  std::lock_guard const lock(mutex_);
+  tell_each_ = on;
+}
+
+std::uint32_t stub_hub::in_flight() const noexcept {
+  std::lock_guard const lock(mutex_);
+  return in_flight_;
+}
+
+void stub_hub::close() noexcept {
+  board last;
+  last.why_not_ready = make_error_code(errc::pool_closed).message();
+  last.state = GRPC_CHANNEL_SHUTDOWN;
+  post(std::move(last), {});
+  std::lock_guard const lock(mutex_);
+  closed_ = true;
+  for (; users_ > 0; --users_) loop_->work_finished();
+}
+
+void stub_hub::detach() noexcept {
+  close();
+  std::lock_guard const lock(mutex_);
+  loop_ = nullptr;
+  outcomes_.clear();
+}
+
+// with the mutex held: nothing is injected once `detach` is through
+void stub_hub::wake() noexcept {
+  if (loop_ == nullptr || messenger_.of != nullptr) return;
+  messenger_.of = shared_from_this();
+  loop_->inject(messenger_);
+}
+
+void stub_hub::messenger::run(operation& self, completion how) {
+  auto& one = static_cast<messenger&>(self);
+  std::shared_ptr<stub_hub> const hub = one.of;
+  {
+    std::lock_guard const lock(hub->mutex_);
+    one.of = nullptr;
+    if (hub->loop_ == nullptr || how == completion::abandoned) return;
+  }
+  hub->tell_();
+}
+
+}  // namespace millrace
