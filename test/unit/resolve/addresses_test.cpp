@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <millrace/resolve/addresses.hpp>
+
+#include <support/catch.hpp>
+
+using namespace millrace::resolve;
+
+namespace {
+
+using list = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("addresses: the families take turns, in the order that they came", "[resolve]") {
+  CHECK(interleaved({}).empty());
+  CHECK(interleaved({"1.1.1.1:1", "2.2.2.2:1"}) == list{"1.1.1.1:1", "2.2.2.2:1"});
+  CHECK(interleaved({"[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"}) ==
+        list{"[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"});
+  CHECK(interleaved({"1.1.1.1:1", "[::1]:1", "[::2]:1", "[::3]:1"}) ==
+        list{"1.1.1.1:1", "[::1]:1", "[::2]:1", "[::3]:1"});
+}
+
+TEST_CASE("addresses: the same set in another order is the same set", "[resolve]") {
+  CHECK(same_addresses(list{}, list{}));
+  CHECK(same_addresses(list{"a", "b", "c"}, list{"c", "a", "b"}));
+  CHECK_FALSE(same_addresses(list{"a", "b"}, list{"a"}));
+  CHECK_FALSE(same_addresses(list{"a", "b"}, list{"a", "c"}));
+  CHECK_FALSE(same_addresses(list{"a", "a", "b"}, list{"a", "b", "b"}));
+}
