@@ -20,7 +20,11 @@ struct texts {
   std::optional<std::string> seed;
   std::optional<std::string> tls_certificate;
   std::optional<std::string> tls_key;
+  std::optional<std::string> max_connection_age;
+  std::optional<std::string> max_connection_age_grace;
+  std::optional<std::string> max_streams;
   bool no_cork = false;
+  bool health = false;
 };
 
 void declare(CLI::App& app, texts& given) {
@@ -38,6 +42,16 @@ void declare(CLI::App& app, texts& given) {
   app.add_option("--tls-cert", given.tls_certificate, "Serve TLS with the certificate in FILE (PEM)")
       ->type_name("FILE");
   app.add_option("--tls-key", given.tls_key, "Its key (PEM)")->type_name("FILE");
+  app.add_option("--max-connection-age", given.max_connection_age,
+                 "Tell a connection to go away after so long, give or take a tenth, such as 2s (default never)")
+      ->type_name("D");
+  app.add_option("--max-connection-age-grace", given.max_connection_age_grace,
+                 "Then give its calls so long before it is cut off (default for ever)")
+      ->type_name("D");
+  app.add_option("--max-streams", given.max_streams, "Calls a connection may have in flight (default no limit)")
+      ->type_name("N");
+  app.add_flag("--health", given.health,
+               "Serve health by the name millrace.echo.Echo too, and flip it on SIGUSR1: SERVING, NOT_SERVING");
   app.add_flag("--no-cork", given.no_cork, "Do not coalesce what the answers of a loop turn write");
 }
 
@@ -71,6 +85,25 @@ void check_tls(texts const& given, options& made) {
   made.tls_key = bench::contents("--tls-key", *given.tls_key, most);
 }
 
+void check_limits(texts const& given, options& made) {
+  constexpr auto longest = 24h;  // what gRPC counts in an int of milliseconds has 24 days
+  if (given.max_connection_age) {
+    made.max_connection_age = bench::duration("--max-connection-age", *given.max_connection_age, {1ms, longest});
+  }
+  if (given.max_connection_age_grace) {
+    made.max_connection_age_grace =
+        bench::duration("--max-connection-age-grace", *given.max_connection_age_grace, {0ns, longest});
+    if (!given.max_connection_age) {
+      throw bench::bad_flag("--max-connection-age-grace", *given.max_connection_age_grace,
+                            "allowed only with --max-connection-age");
+    }
+  }
+  if (given.max_streams) {
+    made.max_streams = static_cast<std::uint32_t>(
+        bench::whole("--max-streams", *given.max_streams, {1, std::numeric_limits<std::int32_t>::max()}));
+  }
+}
+
 options checked(texts const& given) {
   options made;
   made.host = checked_host(given.host);
@@ -86,6 +119,8 @@ options checked(texts const& given) {
     made.seed = bench::whole("--seed", *given.seed, {0, std::numeric_limits<std::uint64_t>::max()});
   }
   check_tls(given, made);
+  check_limits(given, made);
+  made.health = given.health;
   made.cork = !given.no_cork;
   return made;
 }

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -23,6 +24,15 @@ struct options {
   std::string tls_certificate{};     ///< PEM; empty: plain text.
   std::string tls_key{};
   bool cork = true;  ///< Coalesce the answers of a loop turn.
+
+  /// A connection is told to go away (GOAWAY) after this long, give or take a tenth, and cut off the grace after that; whole
+  /// milliseconds, rounded up. Without: never.
+  std::optional<std::chrono::nanoseconds> max_connection_age{};
+  std::optional<std::chrono::nanoseconds> max_connection_age_grace{};
+  /// Calls a connection may have in flight (HTTP/2's SETTINGS_MAX_CONCURRENT_STREAMS). Without: gRPC sets no limit.
+  std::optional<std::uint32_t> max_streams{};
+  /// grpc.health.v1 knows the echo service by its name too, and the program flips both on SIGUSR1.
+  bool health = false;
 };
 
 /// The options of a command line, or what to do instead of serving. Any thread.

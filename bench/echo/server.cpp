@@ -22,11 +22,29 @@ constexpr int accept_ahead = 64;
 
 constexpr auto stop_grace = 1s;
 
+constexpr auto echo_service = "millrace.echo.Echo";  // of proto/echo/echo.proto
+
 std::shared_ptr<grpc::ServerCredentials> credentials_of(options const& wanted) {
   if (wanted.tls_key.empty()) return grpc::InsecureServerCredentials();
   grpc::SslServerCredentialsOptions tls;
   tls.pem_key_cert_pairs.push_back({wanted.tls_key, wanted.tls_certificate});
   return grpc::SslServerCredentials(tls);
+}
+
+int milliseconds(std::chrono::nanoseconds value) {
+  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(value).count());
+}
+
+void limit(grpc::ServerBuilder& builder, options const& wanted) {
+  if (auto const age = wanted.max_connection_age) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, milliseconds(*age));
+  }
+  if (auto const grace = wanted.max_connection_age_grace) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, milliseconds(*grace));
+  }
+  if (auto const most = wanted.max_streams) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(*most));
+  }
 }
 
 }  // namespace
@@ -44,6 +62,7 @@ server::server(options const& wanted, grpc::ServerBuilder&& builder)
   // with SO_REUSEPORT two servers could share a port, and neither would know
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(-1);
+  limit(builder, wanted);
   builder.AddListeningPort(asked, credentials_of(wanted), &port);
   builder.RegisterAsyncGenericService(&service_);
   if (wanted.cork) cork_.install(builder);
@@ -52,6 +71,7 @@ server::server(options const& wanted, grpc::ServerBuilder&& builder)
     throw std::runtime_error(fmt::format("cannot listen on {}: is the port taken, or the address not ours?", asked));
   }
   address_ = fmt::format("{}:{}", wanted.host, port);
+  if (wanted.health) server_->GetHealthCheckService()->SetServingStatus(echo_service, true);
   server_->GetHealthCheckService()->SetServingStatus(true);
 }
 
@@ -65,6 +85,13 @@ void server::stop() {
   server_->GetHealthCheckService()->Shutdown();
   boost::asio::post(loop_, [this] { hurry(); });
   server_->Shutdown(std::chrono::system_clock::now() + stop_grace);
+}
+
+bool server::flip_health() {
+  serving_ = !serving_;
+  // of the whole and of each name it was given
+  server_->GetHealthCheckService()->SetServingStatus(serving_);
+  return serving_;
 }
 
 void server::accept() {

@@ -38,6 +38,10 @@ class server {
   /// is left, and makes `run` return.
   void stop();
 
+  /// The thread that will call `stop`, before it does. Says by grpc.health.v1 the opposite of what it said before, which is
+  /// SERVING at first, and returns whether it serves now.
+  bool flip_health();
+
   /// Any thread: calls that have reached the server.
   std::uint64_t arrived() const noexcept { return arrived_.load(std::memory_order_relaxed); }
 
@@ -75,6 +79,7 @@ class server {
   grpc::AsyncGenericService service_;
   std::unique_ptr<grpc::Server> server_;
 
+  bool serving_ = true;  // as grpc.health.v1 is told
   bool hurrying_ = false;
   std::atomic<std::uint64_t> arrived_ = 0;  // written by the thread of `run` only
   std::uint64_t served_ = 0;

@@ -4,6 +4,7 @@
 #include <millrace/loop/loop.hpp>
 #include <millrace/loop/tag.hpp>
 #include <millrace/pool/method.hpp>
+#include <millrace/resolve/endpoint.hpp>
 
 #include <algorithm>
 #include <stdexcept>
@@ -54,7 +55,7 @@ class instant_channel final : public channel {
 class channels final : public channel_factory {
  public:
   channels(loop& on, instant_port& events) noexcept : loop_(on), port_(events) {}
-  channel* open(std::string const& endpoint) override { return new instant_channel(loop_, port_, endpoint); }
+  channel* open(endpoint const& to) override { return new instant_channel(loop_, port_, to.address); }
 
  private:
   loop& loop_;

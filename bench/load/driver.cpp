@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <load/configure.hpp>
 #include <load/driver.hpp>
 
 #include <fmt/format.h>
-#include <grpcpp/security/credentials.h>
 
 #include <sys/resource.h>
 
@@ -22,36 +22,6 @@ double cpu_seconds() noexcept {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-std::string joined(std::vector<std::string> const& endpoints) {
-  std::string target;
-  for (std::string const& one : endpoints) target.append(target.empty() ? "" : ",").append(one);
-  return target;
-}
-
-pool_params pool_of(options const& asked, observer& told) {
-  pool_params params;
-  params.target = joined(asked.endpoints);
-  params.min_slots = params.max_slots = asked.connections;
-  // the tool was told how many calls to have in flight: none of them is to wait in the pool
-  params.max_calls_per_slot = asked.rate ? 1'000'000 : std::max(asked.concurrency, 100u);
-  params.max_waiting = asked.rate ? 1'000'000 : std::max(asked.concurrency, 10'000u);
-  params.balance = asked.balance;
-  params.cork = !asked.no_cork;
-  if (!asked.tls_ca.empty()) params.credentials = grpc::SslCredentials({asked.tls_ca, {}, {}});
-  params.observer = &told;
-  return params;
-}
-
-client_params client_of(options const& asked) {
-  client_params params;
-  params.default_timeout = asked.timeout;
-  params.retry.max_attempts = asked.attempts;
-  // a load tool would rather press on than wait
-  params.retry.initial_backoff = 5ms;
-  params.retry.max_backoff = 100ms;
-  return params;
-}
-
 double microseconds(duration value) noexcept { return std::chrono::duration<double, std::micro>(value).count(); }
 
 }  // namespace
@@ -61,7 +31,7 @@ driver::driver(options const& asked)
       people_(asked.json == "-" ? stderr : stdout),
       narrator_(asked.narrate ? people_ : nullptr),
       observers_(),
-      pool_(loop_, pool_of(asked, observers_)),
+      pool_(loop_, pool_of(asked, &observers_)),
       client_(pool_, client_of(asked)),
       method_(method::numbered(asked.method)) {
   observers_.add(narrator_);
@@ -70,10 +40,11 @@ driver::driver(options const& asked)
   payload_ = grpc::ByteBuffer(&bytes, 1);
   signals_.async_wait([this](boost::system::error_code error, int) {
     if (error) return;
-    end_early();
+    // first, so that an end at once cancels this too
     signals_.async_wait([this](boost::system::error_code again, int) {
       if (!again) loop_.interrupt();
     });
+    end_early();
   });
 }
 
@@ -89,7 +60,7 @@ report driver::run() {
 void driver::connect() {
   auto const wait =
       asked_.wait_for_ready ? duration(1h) : std::min<duration>(5s, std::max<duration>(asked_.timeout, 1s));
-  pool_.async_ready({.min_ready = asked_.connections, .timeout = wait}, [this](error_code error) {
+  pool_.async_ready({.min_ready = std::max(asked_.connections, 1u), .timeout = wait}, [this](error_code error) {
     if (ending_) return check_end();
     if (error) report_unready();
     if (pool_.ready() == 0) {
@@ -199,10 +170,11 @@ void driver::on_second() {
     if (!asked_.quiet) {
       fmt::print(people_, "{:5.0f} s  {:8} calls/s  {:6} in flight  {} of {} connections ready  {} failed\n",
                  std::chrono::duration<double>(loop_.now() - begin_).count(), calls - told_, in_flight_, pool_.ready(),
-                 asked_.connections, calls - finished_[0]);
+                 pool_.snapshot().open, calls - finished_[0]);
       std::fflush(people_);
     }
     told_ = calls;
+    pool_size_.push_back(pool_.ready());
     narrator_.sum_up_retries(loop_.now());
     on_second();
   });
@@ -238,13 +210,20 @@ report driver::figures() {
   result.retries = total.retries + total.transparent_retries;
   result.budget_denied = total.retry_denied(retry_denial::budget);
   for (duration const one : narrator_.reconnects()) result.reconnect_ms.push_back(microseconds(one) / 1000);
-  for (std::string const& address : asked_.endpoints) {
+  result.pool_size = pool_size_;
+  std::vector<std::string> addresses = asked_.endpoints;
+  if (addresses.empty()) {
+    for (auto const& [address, seen] : counters_.endpoints()) addresses.push_back(address);
+  }
+  for (std::string const& address : addresses) {
     counters::endpoint_counts const& seen = counters_.endpoint(address);
     result.endpoints.push_back({.address = address,
                                 .calls = seen.attempts,
                                 .ok = seen.ok(),
                                 .connections_opened = seen.connections_opened,
-                                .connections_lost = seen.connections_lost});
+                                .connections_lost = seen.connections_lost,
+                                .ejections = seen.ejections,
+                                .ewma_us = narrator_.ewma_us(address)});
   }
   return result;
 }

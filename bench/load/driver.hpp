@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 namespace millrace::load {
 
@@ -62,6 +63,7 @@ class driver {
   histogram latencies_;
   std::array<std::uint64_t, status_code_count> finished_{};
   std::string first_failure_;
+  std::vector<std::uint32_t> pool_size_;
   std::uint64_t started_ = 0;
   std::uint64_t in_flight_ = 0;
   std::uint64_t told_ = 0;  // calls ended when the last progress line was printed

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <load/configure.hpp>
 #include <load/driver.hpp>
 #include <load/options.hpp>
 #include <load/report.hpp>
@@ -38,6 +39,10 @@ int main(int argc, char** argv) {
   auto const parsed = load::parse_options(argc, argv);
   if (auto const* const instead = std::get_if<bench::exit_now>(&parsed)) return bench::leave(*instead);
   auto const& asked = std::get<load::options>(parsed);
+  if (asked.explain) {
+    fmt::print("{}", load::explained(asked));
+    return 0;
+  }
   if (auto const refused = load::unresolvable(asked)) return bench::leave(*refused);
   try {
     return drive(asked);

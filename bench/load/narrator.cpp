@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace millrace::load {
 
 void narrator::say(time_point now, std::string_view what) const {
@@ -48,7 +50,48 @@ void narrator::tell(events::slot_changed const& event) const {
   }
 }
 
+void narrator::on(events::endpoints_changed const& event) noexcept {
+  say(event.at, fmt::format("{} endpoints: {} added, {} removed", event.endpoints, event.added, event.removed));
+}
+
+void narrator::on(events::resolve_failed const& event) noexcept {
+  say(event.at, fmt::format("the endpoints could not be resolved: {}", event.why));
+}
+
+void narrator::on(events::health_changed const& event) noexcept {
+  say(event.at, fmt::format("{}: {}{}{}", event.endpoint, event.to, event.why.empty() ? "" : ": ", event.why));
+}
+
+void narrator::on(events::panic_changed const& event) noexcept {
+  say(event.at, fmt::format("{} of {} endpoints usable: {}", event.usable, event.endpoints,
+                            event.panicking ? "all are used (panic)" : "the panic is over"));
+}
+
+void narrator::on(events::priority_changed const& event) noexcept {
+  say(event.at, fmt::format("calls go to priority {} instead of {}", event.to, event.from));
+}
+
+void narrator::on(events::slot_replaced const& event) noexcept {
+  say(event.at,
+      fmt::format("{} (slot {}): slot {} is to take over: {}", event.endpoint, event.slot, event.by, event.why));
+}
+
+double narrator::ewma_us(std::string_view endpoint) const noexcept {
+  auto const at = latencies_.find(endpoint);
+  return at == latencies_.end() ? 0 : at->second.average / 1000;
+}
+
+void narrator::average(events::attempt_finished const& event) {
+  constexpr std::chrono::duration<double> decay{10};
+  auto at = latencies_.find(event.endpoint);
+  auto const took = static_cast<double>(event.elapsed.count());
+  if (at == latencies_.end()) at = latencies_.emplace(event.endpoint, latency{took, event.at}).first;
+  double const kept = std::exp(-(event.at - at->second.at) / decay);
+  at->second = {at->second.average * kept + took * (1 - kept), event.at};
+}
+
 void narrator::on(events::attempt_finished const& event) noexcept {
+  average(event);
   if (event.code == status_code::ok) return;
   auto at = failures_.find(event.endpoint);
   if (at == failures_.end()) at = failures_.emplace(event.endpoint, 0).first;

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options.hpp"
 
+#include <millrace/resolve/target.hpp>
+
+#include <millrace/config/json.hpp>
+
 #include <arpa/inet.h>
 
 #include <fmt/format.h>
@@ -9,6 +13,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <stdexcept>
 #include <system_error>
 
 namespace millrace::load {
@@ -21,29 +26,36 @@ constexpr std::uint64_t max_connections = 10'000;
 constexpr std::uint64_t max_concurrency = 1'000'000;
 constexpr std::uint64_t max_payload = 1u << 30u;
 constexpr std::uint64_t max_certificates = 1u << 20u;
+constexpr std::uint64_t max_config = 1u << 20u;
 
 using text = std::optional<std::string>;
 
 // the flags as they were written; `checked` turns them into options
 struct flags {
-  text endpoints, method, payload_bytes, payload_file, connections, concurrency, rate, duration, calls, timeout,
-      attempts, balance, hash_keys, json, tls_ca;
+  text endpoints, resolver, max_slots, watermark, health, method, payload_bytes, payload_file, connections, concurrency,
+      rate, duration, calls, timeout, attempts, balance, hash_keys, config, json, tls_ca;
   bool allow_failures = false;
   bool quiet = false;
   bool no_cork = false;
   bool narrate = false;
   bool wait_for_ready = false;
+  bool outlier = false;
+  bool explain = false;
 };
 
 void declare(CLI::App& app, flags& given) {
   auto const value = [&app](char const* name, text& to, char const* type, char const* what) {
     app.add_option(name, to, what)->type_name(type);
   };
-  value("--endpoints", given.endpoints, "A,B,…", "Where the servers are: host:port, [v6]:port or unix:path (required)");
+  value("--endpoints", given.endpoints, "A,B,…", "Where the servers are: host:port, [v6]:port or unix:path");
+  value("--resolver", given.resolver, "TARGET",
+        "Instead of --endpoints: dns:///host:port, file:///list.json, or any target of a pool");
   value("--method", given.method, "/S/M", "The method to call: /package.Service/Method (required)");
   value("--payload-bytes", given.payload_bytes, "N", "Send N zero bytes with each call (default 16)");
   value("--payload-file", given.payload_file, "FILE", "Send the file's bytes with each call");
   value("--connections", given.connections, "N", "TCP connections over all endpoints (default one for each)");
+  value("--max-slots", given.max_slots, "N", "Open up to N connections while calls wait (default --connections)");
+  value("--watermark", given.watermark, "N", "Calls a connection carries at once; more wait (default no bound)");
   value("--concurrency", given.concurrency, "N", "Closed loop: keep N calls in flight (default 64)");
   value("--rate", given.rate, "RPS", "Open loop: RPS calls a second, each timed from when it was due");
   value("--duration", given.duration, "D", "Start calls for so long, such as 500ms, 10s or 2m (default 10s)");
@@ -53,8 +65,13 @@ void declare(CLI::App& app, flags& given) {
   value("--balance", given.balance, "POLICY",
         "round_robin (default), least_request, peak_ewma, pick_first, ring_hash or maglev");
   value("--hash-keys", given.hash_keys, "N", "With ring_hash or maglev: give the calls N keys in turn (default none)");
+  value("--health", given.health, "SERVICE",
+        "Ask each endpoint's health service for SERVICE, '' for the server, and leave out those that do not serve");
+  value("--config", given.config, "FILE", "Parameters of the pool, as JSON; the other flags win over them");
   value("--json", given.json, "FILE", "Write the report there as JSON; - is stdout, and the table goes to stderr");
   value("--tls-ca", given.tls_ca, "FILE", "Use TLS, and trust the certificates in FILE (PEM)");
+  app.add_flag("--explain", given.explain, "Print all parameters, where each comes from, and what is questionable");
+  app.add_flag("--outlier", given.outlier, "Leave out endpoints whose calls fail: in a row, or more than the others'");
   app.add_flag("--allow-failures", given.allow_failures, "Exit with 0 although calls failed");
   app.add_flag("--quiet", given.quiet, "No progress lines");
   app.add_flag("--no-cork", given.no_cork, "Do not coalesce what calls of a loop turn write");
@@ -80,6 +97,13 @@ std::vector<std::string> checked_endpoints(text const& list) {
     at = comma + 1;
   }
   return endpoints;
+}
+
+std::string checked_resolver(std::string const& target) try {
+  static_cast<void>(resolve::parse_target(target, "it"));
+  return target;
+} catch (std::invalid_argument const& error) {
+  throw bad_flag("--resolver", target, error.what());
 }
 
 std::string checked_method(text const& method) {
@@ -147,12 +171,46 @@ void check_load(flags const& given, options& made) {
   }
 }
 
+// the file's text, and the target that it names; empty if it leaves that to flags
+std::pair<std::string, std::string> checked_config(text const& file) {
+  if (!file) return {};
+  std::string json = bench::contents("--config", *file, max_config);
+  try {
+    std::string target = pool_params::from_json(json).target;
+    return {std::move(json), std::move(target)};
+  } catch (std::invalid_argument const& error) {
+    throw bad_flag("--config", *file, error.what());
+  }
+}
+
+void check_where(flags const& given, options& made) {
+  exclude("--resolver", given.resolver, "--endpoints", given.endpoints);
+  auto [json, target] = checked_config(given.config);
+  made.config = std::move(json);
+  if (given.resolver) {
+    made.resolver = checked_resolver(*given.resolver);
+  } else if (given.endpoints || target.empty()) {
+    made.endpoints = checked_endpoints(given.endpoints);
+  } else {
+    made.resolver = std::move(target);
+  }
+}
+
 options checked(flags const& given) {
   options made;
-  made.endpoints = checked_endpoints(given.endpoints);
+  check_where(given, made);
   made.method = checked_method(given.method);
   made.payload = checked_payload(given);
   made.connections = checked_connections(given.connections, made.endpoints.size());
+  if (given.max_slots) {
+    made.max_slots = static_cast<std::uint32_t>(
+        bench::whole("--max-slots", *given.max_slots, {std::max(made.connections, 1u), max_connections}));
+  }
+  if (given.watermark) {
+    made.watermark = static_cast<std::uint32_t>(bench::whole("--watermark", *given.watermark, {1, max_concurrency}));
+  }
+  made.health = given.health;
+  made.outlier = given.outlier;
   check_load(given, made);
   if (given.timeout) made.timeout = bench::duration("--timeout", *given.timeout, {1ms, 1h});
   if (given.attempts) made.attempts = static_cast<std::uint32_t>(bench::whole("--attempts", *given.attempts, {1, 5}));
@@ -163,8 +221,17 @@ options checked(flags const& given) {
   made.quiet = given.quiet;
   made.no_cork = given.no_cork;
   made.narrate = given.narrate;
+  made.explain = given.explain;
   made.wait_for_ready = given.wait_for_ready;
   return made;
+}
+
+std::set<std::string> flags_of(CLI::App const& app) {
+  std::set<std::string> names;
+  for (CLI::Option const* const option : app.get_options()) {
+    if (option->count() > 0) names.insert("--" + option->get_single_name());
+  }
+  return names;
 }
 
 bool is_port(std::string_view digits) noexcept {
@@ -215,7 +282,9 @@ std::variant<options, bench::exit_now> parse_options(int argc, char const* const
   declare(app, given);
   try {
     if (auto help = bench::parse(app, argc, argv)) return *std::move(help);
-    return checked(given);
+    options made = checked(given);
+    made.given = flags_of(app);
+    return made;
   } catch (bad_flag const& error) {
     return bench::refusal("millrace-load", error);
   }

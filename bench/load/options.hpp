@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,10 +16,14 @@ namespace millrace::load {
 
 /// What `millrace-load` is asked to do, checked: each value is within the range its flag's help names.
 struct options {
-  std::vector<std::string> endpoints;  ///< `host:port`, `[v6]:port` or `unix:path`; at least one, no two alike.
+  std::vector<std::string> endpoints;  ///< `host:port`, `[v6]:port` or `unix:path`, no two alike; none with a resolver.
+  std::string resolver;                ///< A pool's target that says where the endpoints are; empty: `endpoints` does.
   std::string method;                  ///< `/package.Service/Method`.
   std::string payload;                 ///< The request's bytes: zeroes, or what was in the file.
-  std::uint32_t connections = 0;       ///< TCP connections of the pool over all endpoints; at least one for each.
+  std::uint32_t connections =
+      0;  ///< TCP connections of the pool over all endpoints; at least one for each, 0 with a resolver.
+  std::uint32_t max_slots = 0;  ///< So many when calls wait; 0: no more than `connections`.
+  std::uint32_t watermark = 0;  ///< Calls a connection carries at once; 0: as many as there are.
 
   /// Closed loop: this many calls in flight. Not looked at when `rate` is set.
   std::uint32_t concurrency = 64;
@@ -34,6 +39,12 @@ struct options {
   std::uint32_t attempts = 3;                                  ///< Per call, the first one included; 1 to 5.
   std::string balance = "round_robin";                         ///< As pool_params::balance.
   std::uint64_t hash_keys = 0;                                 ///< Give the calls this many keys in turn; 0: none.
+  std::optional<std::string> health;                           ///< Ask the endpoints for the health of this service.
+  bool outlier = false;                                        ///< Eject endpoints whose calls fail.
+
+  std::string config;             ///< Parameters of the pool, as JSON; empty: none. What `given` names wins over them.
+  std::set<std::string> given{};  ///< The flags of the command line.
+  bool explain = false;           ///< Say what the parameters are and where they come from, instead of driving load.
 
   std::string tls_ca;           ///< The certificates to trust, PEM; empty: plain text.
   std::string json;             ///< Where the JSON report goes: a file, `-` for stdout, empty for nowhere.

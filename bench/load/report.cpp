@@ -77,10 +77,12 @@ void add_endpoints(table& to, report const& result) {
     width = std::max(width, each.address.size());
     all += each.calls;
   }
-  to.line("  {:<{}}  {:>12} {:>8} {:>12} {:>8} {:>6}", "endpoint", width, "attempts", "share", "ok", "opened", "lost");
+  to.line("  {:<{}}  {:>12} {:>8} {:>12} {:>9} {:>8} {:>6} {:>8}", "endpoint", width, "attempts", "share", "ok", "ewma",
+          "opened", "lost", "ejected");
   for (auto const& each : result.endpoints) {
-    to.line("  {:<{}}  {:>12} {:>6.1f} % {:>12} {:>8} {:>6}", each.address, width, each.calls, percent(each.calls, all),
-            each.ok, each.connections_opened, each.connections_lost);
+    to.line("  {:<{}}  {:>12} {:>6.1f} % {:>12} {:>9} {:>8} {:>6} {:>8}", each.address, width, each.calls,
+            percent(each.calls, all), each.ok, length(each.ewma_us), each.connections_opened, each.connections_lost,
+            each.ejections);
   }
 }
 
@@ -105,7 +107,9 @@ std::string to_json(report const& result) {
                              {"calls", each.calls},
                              {"ok", each.ok},
                              {"connections_opened", each.connections_opened},
-                             {"connections_lost", each.connections_lost}});
+                             {"connections_lost", each.connections_lost},
+                             {"ejections", each.ejections},
+                             {"ewma_us", each.ewma_us}});
   }
   auto const& us = result.latency_us;
   json const made{
@@ -120,6 +124,7 @@ std::string to_json(report const& result) {
       {"budget_denied", result.budget_denied},
       {"cpu_us_per_call", result.cpu_us_per_call},
       {"reconnect_ms", result.reconnect_ms},
+      {"pool_size", result.pool_size},
       {"endpoints", std::move(endpoints)},
   };
   // an address is a user's text: what is no UTF-8 must not throw away the whole report

@@ -27,6 +27,8 @@ struct endpoint_report {
   std::uint64_t ok = 0;
   std::uint64_t connections_opened = 0;
   std::uint64_t connections_lost = 0;
+  std::uint64_t ejections = 0;  ///< Times it was found unfit for calls.
+  double ewma_us = 0;  ///< Its attempts' latency at the end, averaged so that what is 10 s old counts a factor e less.
 };
 
 /// What became of a run. Plain figures; whoever drives the load fills them in.
@@ -44,6 +46,7 @@ struct report {
   double cpu_us_per_call = 0;  ///< Of this process, user and system.
   std::vector<double>
       reconnect_ms;  ///< For each connection lost and regained, the time between, in the order regained.
+  std::vector<std::uint32_t> pool_size;  ///< Connections that were ready, second by second.
   std::vector<endpoint_report> endpoints;
 };
 

@@ -16,15 +16,19 @@ namespace {
 
 using namespace millrace;
 
+enum class weights { equal, apart };
+
 // endpoints with a slot each and a few calls on it
 class field {
  public:
-  explicit field(std::uint32_t count) : in_flight_(count) {
+  explicit field(std::uint32_t count, weights which = weights::equal) : in_flight_(count) {
     for (std::uint32_t slot = 0; slot < count; ++slot) {
       in_flight_[slot] = slot * 7 % 13;
       calls += in_flight_[slot];
       candidates.push_back({.slot = slot,
                             .endpoint = slot,
+                            .weight = which == weights::equal ? 1.0 : 1 + slot % 10,
+                            .endpoint_weight = which == weights::equal ? 1u : 1 + slot % 10,
                             .endpoint_hash = stable_hash("endpoint-" + std::to_string(slot)),
                             .in_flight = &in_flight_[slot]});
     }
@@ -38,9 +42,9 @@ class field {
 };
 
 // `info` says what a retry avoids
-void pick(benchmark::State& state, std::string_view policy, balance::pick_info info) {
+void pick(benchmark::State& state, std::string_view policy, balance::pick_info info, weights which = weights::equal) {
   auto const count = static_cast<std::uint32_t>(state.range(0));
-  field const some(count);
+  field const some(count, which);
   auto picker = balance::make_picker(policy, 1, count);
   picker.rebuild(some.candidates);
   for (std::uint32_t slot = 0; slot < count; ++slot) {
@@ -70,9 +74,9 @@ void outcome(benchmark::State& state, std::string_view policy) {
 }
 
 // an endpoint that goes and returns
-void rebuild(benchmark::State& state, std::string_view policy) {
+void rebuild(benchmark::State& state, std::string_view policy, weights which = weights::equal) {
   auto const count = static_cast<std::uint32_t>(state.range(0));
-  field const some(count);
+  field const some(count, which);
   auto picker = balance::make_picker(policy, 1, count);
   bool all = true;
   for (auto _ : state) {
@@ -81,13 +85,27 @@ void rebuild(benchmark::State& state, std::string_view policy) {
   }
 }
 
+// a weight that changes at each, as while an endpoint starts slowly
+void reweigh(benchmark::State& state, std::string_view policy) {
+  auto const count = static_cast<std::uint32_t>(state.range(0));
+  field some(count);
+  auto picker = balance::make_picker(policy, 1, count);
+  double& weight = some.candidates.back().weight;
+  for (auto _ : state) {
+    weight = weight < 1 ? weight + 0.01 : 0.1;
+    picker.rebuild(some.candidates);
+  }
+}
+
 constexpr balance::pick_info first{.now = time_point{}};
 constexpr balance::pick_info retry{.now = time_point{}, .avoid_slot = 1, .avoid_endpoint = 1};
 constexpr balance::pick_info keyed{.now = time_point{}, .hash = 1};
 
 BENCHMARK_CAPTURE(pick, round_robin, "round_robin", first)->Arg(2)->Arg(16)->Arg(1000);
+BENCHMARK_CAPTURE(pick, round_robin_weighted, "round_robin", first, weights::apart)->Arg(2)->Arg(16)->Arg(1000);
 BENCHMARK_CAPTURE(pick, round_robin_retry, "round_robin", retry)->Arg(2)->Arg(16)->Arg(1000);
 BENCHMARK_CAPTURE(pick, least_request, "least_request", first)->Arg(2)->Arg(16)->Arg(1000);
+BENCHMARK_CAPTURE(pick, least_request_weighted, "least_request", first, weights::apart)->Arg(2)->Arg(16)->Arg(1000);
 BENCHMARK_CAPTURE(pick, least_request_retry, "least_request", retry)->Arg(2)->Arg(16)->Arg(1000);
 BENCHMARK_CAPTURE(pick, peak_ewma, "peak_ewma", first)->Arg(2)->Arg(16)->Arg(1000);
 BENCHMARK_CAPTURE(pick, pick_first, "pick_first", first)->Arg(2)->Arg(16)->Arg(1000);
@@ -96,5 +114,9 @@ BENCHMARK_CAPTURE(pick, maglev, "maglev", keyed)->Arg(2)->Arg(16)->Arg(1000);
 BENCHMARK_CAPTURE(outcome, peak_ewma, "peak_ewma");
 BENCHMARK_CAPTURE(rebuild, ring_hash, "ring_hash")->Arg(2)->Arg(16)->Arg(1000);
 BENCHMARK_CAPTURE(rebuild, maglev, "maglev")->Arg(2)->Arg(16)->Arg(1000);
+BENCHMARK_CAPTURE(rebuild, maglev_weighted, "maglev", weights::apart)->Arg(2)->Arg(16)->Arg(1000);
+BENCHMARK_CAPTURE(reweigh, round_robin, "round_robin")->Arg(2)->Arg(16)->Arg(1000);
+BENCHMARK_CAPTURE(reweigh, least_request, "least_request")->Arg(2)->Arg(16)->Arg(1000);
+BENCHMARK_CAPTURE(reweigh, maglev, "maglev")->Arg(2)->Arg(16)->Arg(1000);
 
 }  // namespace

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "pooled.hpp"
 #include "stub.hpp"
 
 #include <grpcpp/support/client_callback.h>
@@ -11,8 +12,8 @@ namespace {
 
 class callback_client {
  public:
-  callback_client(work const& task, meter& measure)
-      : task_(task), measure_(measure), stub_(connected_stub(task)), request_(request_of(task)) {}
+  callback_client(std::unique_ptr<Echo::Stub> stub, work const& task, meter& measure)
+      : task_(task), measure_(measure), stub_(std::move(stub)), request_(request_of(task)) {}
 
   void run() {
     for (unsigned lane = 0; lane < task_.in_flight; ++lane) {
@@ -59,6 +60,11 @@ class callback_client {
 
 }  // namespace
 
-void run_callback_api(work const& task, meter& measure) { callback_client(task, measure).run(); }
+void run_callback_api(work const& task, meter& measure) { callback_client(connected_stub(task), task, measure).run(); }
+
+void run_callback_api_pool(work const& task, meter& measure) {
+  pooled const beneath(task);
+  callback_client(beneath.stub(task), task, measure).run();
+}
 
 }  // namespace millrace::peers

@@ -25,13 +25,17 @@ inline EchoRequest request_of(work const& task) {
   return request;
 }
 
-/// A stub as a tutorial makes it, connected.
-inline std::unique_ptr<Echo::Stub> connected_stub(work const& task) {
-  auto const channel = grpc::CreateChannel(task.target, grpc::InsecureChannelCredentials());
+/// A stub on a channel that is connected.
+inline std::unique_ptr<Echo::Stub> stub_on(std::shared_ptr<grpc::ChannelInterface> const& channel, work const& task) {
   if (!channel->WaitForConnected(std::chrono::system_clock::now() + connect_timeout)) {
     throw std::runtime_error("cannot connect to " + task.target);
   }
   return Echo::NewStub(channel);
+}
+
+/// A stub as a tutorial makes it, connected.
+inline std::unique_ptr<Echo::Stub> connected_stub(work const& task) {
+  return stub_on(grpc::CreateChannel(task.target, grpc::InsecureChannelCredentials()), task);
 }
 
 /// The sentence of an answer that is none.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "pooled.hpp"
 #include "stub.hpp"
 
 #include <grpcpp/completion_queue.h>
@@ -24,11 +25,8 @@ void start(Echo::Stub& stub, EchoRequest const& request, grpc::CompletionQueue& 
   call->reader->Finish(&call->reply, &call->status, call);
 }
 
-}  // namespace
-
 // as gRPC's own example has it: examples/cpp/helloworld/greeter_async_client2.cc
-void run_textbook(work const& task, meter& measure) {
-  auto const stub = connected_stub(task);
+void run_on(Echo::Stub& stub, work const& task, meter& measure) {
   EchoRequest const request = request_of(task);
   grpc::CompletionQueue queue;
   unsigned running = 0;
@@ -36,14 +34,14 @@ void run_textbook(work const& task, meter& measure) {
     auto const begin = measure.begin();
     if (!begin) break;
     ++running;
-    start(*stub, request, queue, *begin);
+    start(stub, request, queue, *begin);
   }
   void* tag = nullptr;
   bool ok = false;
   while (running > 0 && queue.Next(&tag, &ok)) {
     std::unique_ptr<async_call> const call(static_cast<async_call*>(tag));
     if (auto const next = judge(measure, call->began, task, call->status, call->reply)) {
-      start(*stub, request, queue, *next);
+      start(stub, request, queue, *next);
     } else {
       --running;
     }
@@ -51,6 +49,15 @@ void run_textbook(work const& task, meter& measure) {
   queue.Shutdown();
   while (queue.Next(&tag, &ok)) {
   }
+}
+
+}  // namespace
+
+void run_textbook(work const& task, meter& measure) { run_on(*connected_stub(task), task, measure); }
+
+void run_textbook_pool(work const& task, meter& measure) {
+  pooled const beneath(task);
+  run_on(*beneath.stub(task), task, measure);
 }
 
 }  // namespace millrace::peers

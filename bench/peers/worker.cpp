@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker.hpp"
 
-#include <support/duration.hpp>
+#include <millrace/time/duration_text.hpp>
 #include <support/flags.hpp>
 
 #include <fmt/format.h>
@@ -73,8 +73,8 @@ std::vector<std::string> to_arguments(assignment const& one) {
           "--in-flight", std::to_string(one.in_flight),
           "--payload",   std::to_string(one.payload),
           "--threads",   std::to_string(one.threads),
-          "--warm-up",   bench::to_text(one.measured.warm_up),
-          "--window",    bench::to_text(one.measured.length),
+          "--warm-up",   to_text(one.measured.warm_up),
+          "--window",    to_text(one.measured.length),
           "--calls",     std::to_string(one.measured.calls)};
 }
 

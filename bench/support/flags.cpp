@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "flags.hpp"
 
-#include "duration.hpp"
+#include <millrace/time/duration_text.hpp>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>

@@ -25,3 +25,5 @@
 #include <millrace/metrics/observer_list.hpp>
 #include <millrace/pool/grpc_channel.hpp>
 #include <millrace/pool/pool.hpp>
+#include <millrace/resolve/make_resolver.hpp>
+#include <millrace/resolve/manual_endpoints.hpp>

@@ -257,13 +257,20 @@ TEST_CASE("live: an interceptor that says OK does not make a response of none, n
   CHECK(info.origin == call_end::malformed);
 }
 
-TEST_CASE("live: a response whose reading throws ends its call with INTERNAL, and the next call is served", "[live]") {
-  struct throwing {
-    struct value_type {};
-    using result_type = status;
-    static bool decode(message&&, value_type&, status&) { throw std::runtime_error("out of luck"); }
-    static status finish(status&& how, value_type&&) { return std::move(how); }
-  };
+template <auto Throw>
+struct throwing_decoder {
+  struct value_type {};
+  using result_type = status;
+  static bool decode(message&&, value_type&, status&) {
+    Throw();
+    return true;
+  }
+  static status finish(status&& how, value_type&&) { return std::move(how); }
+};
+
+TEMPLATE_TEST_CASE("live: a response whose reading throws ends its call with INTERNAL, and the next call is served",
+                   "[live]", throwing_decoder<[] { throw std::runtime_error("out of luck"); }>,
+                   throwing_decoder<[] { throw 7; }>) {
   test::echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
@@ -271,13 +278,13 @@ TEST_CASE("live: a response whose reading throws ends its call with INTERNAL, an
   grpc::Slice const bytes(request);
   call_info info;
   std::optional<status> end;
-  async_unary<throwing>(make_grpc_client(pool, {}), method::numbered("/millrace.echo.Echo/Say"),
+  async_unary<TestType>(make_grpc_client(pool, {}), method::numbered("/millrace.echo.Echo/Say"),
                         to_message(grpc::ByteBuffer(&bytes, 1)), {.timeout = 5s, .info = &info},
                         [&](status how) { end = std::move(how); });
   loop.run();
   REQUIRE(end);
   CHECK(end->code == status_code::internal);
-  CHECK(end->message == "the response could not be read: out of luck");
+  CHECK(end->message.starts_with("the response could not be read"));
   CHECK(info.origin == call_end::malformed);
   CHECK(call(loop, pool, saying("y")).has_value());
 }

@@ -4,10 +4,12 @@
 
 #include <support/catch.hpp>
 #include <support/echo_server.hpp>
+#include <support/http2_server.hpp>
 
 #include <grpc/grpc.h>
 #include <grpc/support/alloc.h>
 
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -84,4 +86,18 @@ TEST_CASE("live: a request over the limit is refused before it is sent, and not 
   CHECK(reply.error().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
   CHECK_THAT(reply.error().error_message(), Catch::StartsWith("Sent message larger than max ("));
   CHECK(server.calls() == 0);
+}
+
+TEST_CASE("live: a peer that falls silent under a call is given up by keepalive, long before the deadline",
+          "[live][channel]") {
+  std::promise<void> end;
+  test::http2_server server(
+      [over = end.get_future().share()](auto&) { over.wait(); });  // reads nothing more, no PING either
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address(), .keepalive = {.time = 100ms, .timeout = 100ms}}};
+  auto const reply = say(loop, client<Echo>(pool, {.retry = {.max_attempts = 1}}), "x");
+  end.set_value();
+  REQUIRE(reply.has_error());
+  CHECK(reply.error().error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK_THAT(reply.error().error_message(), Catch::Contains("keepalive"));
 }

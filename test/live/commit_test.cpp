@@ -3,8 +3,16 @@
 #include <support/call_once.hpp>
 #include <support/echo_server.hpp>
 #include <support/http2_server.hpp>
+#include <support/wait.hpp>
+
+#include <millrace/metrics/observer.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 
 #include <grpcpp/server_builder.h>
+
+#include <vector>
 
 using namespace millrace;
 using namespace millrace::test;
@@ -87,6 +95,56 @@ TEST_CASE("commit: a Trailers-Only answer may carry entries of its own", "[live]
   auto const [reply, info] = call(server);
   CHECK(reply.has_error());
   CHECK(info.attempts == retry::retry_policy{}.max_attempts);
+}
+
+TEST_CASE("commit: a call that the server drops as it shuts down is UNAVAILABLE, and free to retry", "[live][retry]") {
+  http2_server server([](auto& request) {
+    request.headers({{"grpc-status", "1"}, {"grpc-message", "CANCELLED"}}, true);
+  });
+  auto const [reply, info] = call(server);
+  CHECK(reply.error().error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK(why(reply) == "the server ended the call unanswered, as it does when it shuts down");
+  CHECK(info.attempts == retry::retry_policy{}.max_attempts);
+}
+
+TEST_CASE("commit: a server that says CANCELLED in words of its own means it", "[live][retry]") {
+  http2_server server([](auto& request) {
+    request.headers({{"grpc-status", "1"}, {"grpc-message", "Cancelled on the server side"}}, true);
+  });
+  auto const [reply, info] = call(server);
+  CHECK(reply.error().error_code() == grpc::StatusCode::CANCELLED);
+  CHECK(info.attempts == 1);
+}
+
+TEST_CASE("commit: so does one that says it after its headers", "[live][retry]") {
+  http2_server server([](auto& request) {
+    request.headers();
+    request.trailers({{"grpc-status", "1"}, {"grpc-message", "CANCELLED"}});
+  });
+  auto const [reply, info] = call(server);
+  CHECK(reply.error().error_code() == grpc::StatusCode::CANCELLED);
+  CHECK(info.attempts == 1);
+}
+
+TEST_CASE("commit: an attempt that its caller cancels was not dropped by the server", "[live][retry]") {
+  struct codes_seen final : observer {
+    using observer::on;
+    void on(events::attempt_finished const& event) noexcept override { codes.push_back(event.code); }
+    std::vector<status_code> codes;
+  };
+  http2_server server([](auto&) {});
+  codes_seen seen;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address(), .observer = &seen}};
+  client<echo::Echo> echo(pool);
+  boost::asio::cancellation_signal signal;
+  echo.async_call<&echo::Echo::Stub::PrepareAsyncSay>(
+      saying("x"), {.timeout = 20s},
+      boost::asio::bind_cancellation_slot(signal.slot(), [](rpc_result<echo::EchoReply> const&) {}));
+  run_until(loop, "the request to arrive", [&] { return server.requests() == 1; });
+  signal.emit(boost::asio::cancellation_type::terminal);
+  run_until(loop, "the attempt to end", [&] { return !seen.codes.empty(); });
+  CHECK(seen.codes == std::vector{status_code::cancelled});
 }
 
 TEST_CASE("commit: the barest response headers there can be commit the call", "[live][retry]") {

@@ -2,66 +2,20 @@
 // Backends that are killed with SIGKILL and come back, each a process of its own.
 #include <support/call_once.hpp>
 #include <support/process.hpp>
+#include <support/steady_load.hpp>
 #include <support/wait.hpp>
 
 #include <millrace/metrics/counters.hpp>
 
 #include <array>
 #include <map>
+#include <string>
 
 using namespace millrace;
 using namespace millrace::test;
 using namespace std::chrono_literals;
 using echo::Echo;
 using echo::EchoReply;
-
-namespace {
-
-/// Keeps so many calls in flight until told to stop.
-class load {
- public:
-  load(client<Echo> echo, int in_flight) : echo_(std::move(echo)) {
-    for (int call = 0; call < in_flight; ++call) start();
-  }
-
-  void stop() { going_ = false; }
-  int in_flight() const { return started_ - ended_; }
-  int ok() const { return ok_; }
-  /// Failed calls by what they said.
-  std::map<std::string, int> const& failures() const { return failures_; }
-
- private:
-  void start() {
-    std::string const text = std::to_string(started_++);
-    echo_.async_call<&Echo::Stub::PrepareAsyncSay>(
-        saying(text), {.timeout = patience}, [this, text](rpc_result<EchoReply> reply) { on_answer(text, reply); });
-  }
-
-  void on_answer(std::string const& text, rpc_result<EchoReply> const& reply) {
-    ++ended_;
-    if (reply && reply->text() == text) {
-      ++ok_;
-    } else {
-      ++failures_[reply ? "the answer to another call" : reply.error().error_message()];
-    }
-    if (going_) start();
-  }
-
-  client<Echo> echo_;
-  bool going_ = true;
-  int started_ = 0;
-  int ended_ = 0;
-  int ok_ = 0;
-  std::map<std::string, int> failures_;
-};
-
-std::string told(std::map<std::string, int> const& failures) {
-  std::string text;
-  for (auto const& [what, count] : failures) text += std::to_string(count) + " x " + what + "; ";
-  return text;
-}
-
-}  // namespace
 
 TEST_CASE("restart: one of two backends is killed under load and returns, and no call fails", "[live][restart]") {
   std::array<echo_process, 2> backends;
@@ -71,7 +25,7 @@ TEST_CASE("restart: one of two backends is killed under load and returns, and no
                       {.target = backends[0].address() + "," + backends[1].address(),
                        .slot = {.backoff = {.initial = 20ms, .max = 200ms}},
                        .observer = &seen}};
-  load calls(pool, 64);
+  steady_load calls(pool, 64);
   auto const victim = [&]() -> counters::endpoint_counts const& { return seen.endpoint(backends[0].address()); };
   run_until(loop, "both backends to answer",
             [&] { return victim().ok() > 200 && seen.endpoint(backends[1].address()).ok() > 200; });
@@ -88,7 +42,7 @@ TEST_CASE("restart: one of two backends is killed under load and returns, and no
             [&] { return victim().connections_opened == 2 && victim().picks > picks + 100; });
   calls.stop();
   run_until(loop, "the calls in flight to end", [&] { return calls.in_flight() == 0; });
-  INFO("failed: " << told(calls.failures()));
+  INFO("failed: " << calls.told());
   CHECK(calls.failures().empty());
   CHECK(pool.ready() == 2);
   CHECK(pool.snapshot().slots[0].connections == 2);

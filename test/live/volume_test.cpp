@@ -78,7 +78,7 @@ TEST_CASE("volume: 10 000 calls, 256 at a time, with callbacks", "[live][volume]
   loop.run();
   answers.check();
   CHECK(server.calls() == static_cast<int>(calls));
-  CHECK(loop.armed_timers() == 0);
+  CHECK(loop.armed_timers() <= 1);  // when the pool looks whether it can do with fewer connections
 }
 
 TEST_CASE("volume: 10 000 calls, 256 at a time, with coroutines", "[live][volume]") {

@@ -95,6 +95,59 @@ TEST_CASE("story: ring_hash and maglev keep a key's calls on one endpoint throug
   CHECK(homes(world) == before);
 }
 
+TEST_CASE("story: a header is the key of a call that has none", "[sim][balance]") {
+  class tenant final : public interceptor {
+   public:
+    hook_set hooks() const noexcept override { return {hook::start}; }
+    hook_result on_start(call_context& context) override {
+      if (context.request_metadata().empty()) context.request_metadata().add("user", "user-5");
+      return proceed;
+    }
+  };
+  world world{{.pool = {.target = "a:1,b:1,c:1", .balance = "maglev"},
+               .client = {.hash_header = "user"},
+               .interceptors = list(std::make_shared<tenant>())}};
+  world.pool().open();
+  world.run_for(100ms);
+  auto const before = homes(world);
+  auto const endpoint_of = [&](call_options const& options) {
+    auto& call = world.call("hello", options);
+    world.run_calls();
+    CHECK(call.ok());
+    return call.info.endpoint;
+  };
+  for (int i = 0; i < 100; ++i) {
+    std::string const& home = before[static_cast<std::size_t>(i)];
+    CHECK(endpoint_of({.metadata = {{"tenant", "x"}, {"user", user(i)}, {"user", "second"}}}) == home);
+    // the call's own key comes first
+    CHECK(endpoint_of({.hash_key = user(i), .metadata = {{"user", user(i + 1)}}}) == home);
+    CHECK(endpoint_of({}) == before[5]);  // from the interceptor
+  }
+}
+
+TEST_CASE("story: without the header, or with an empty one, a call goes anywhere", "[sim][balance]") {
+  world world{{.pool = {.target = "a:1,b:1,c:1", .balance = "maglev"}, .client = {.hash_header = "user"}}};
+  world.pool().open();
+  world.run_for(100ms);
+  for (char const* header : {"tenant", "user"}) {
+    std::set<std::string> seen;
+    for (int i = 0; i < 50; ++i) {
+      auto& call = world.call("hello", {.metadata = {{header, header == std::string("user") ? "" : "same"}}});
+      world.run_calls();
+      seen.insert(call.info.endpoint);
+    }
+    CHECK(seen.size() == 3);
+  }
+}
+
+TEST_CASE("client: a hash_header that cannot be one is refused by name", "[sim][balance]") {
+  for (std::string header : {"User", "grpc-tags", "user-bin", "us er"}) {
+    CHECK_THROWS_WITH(world({.pool = {.target = "a:1"}, .client = {.hash_header = header}}),
+                      "client_params.hash_header: \"" + header +
+                          "\" is not allowed; it must be of 0-9 a-z _ . -, not begin with grpc-, nor end in -bin");
+  }
+}
+
 TEST_CASE("story: under load a key's calls overflow to other endpoints", "[sim][balance]") {
   world world{{.pool = {.target = "a:1,b:1,c:1", .balance = "ring_hash"}}};
   for (char const* name : {"a:1", "b:1", "c:1"}) world.net()[name].call_takes(1s);
@@ -104,7 +157,7 @@ TEST_CASE("story: under load a key's calls overflow to other endpoints", "[sim][
   world.run_calls();
   CHECK(count_ok(world) == 120);
   // a mean of 40, and a quarter more at most
-  for (endpoint* one : world.net().endpoints()) CHECK(one->received() <= 50);
+  for (server* one : world.net().servers()) CHECK(one->received() <= 50);
 }
 
 TEST_CASE("story: a leased connection is chosen by its key", "[sim][balance]") {

@@ -118,7 +118,7 @@ TEST_CASE("cancel: while the call waits for a slot again, partial and terminal e
           "[sim][cancel]") {
   auto const depth = GENERATE(total, partial, terminal);
   world world{full_pool()};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.answer_next({.code = status_code::unavailable, .pushback = "500"}).answer_next({.after = 5s});
   auto& call = world.call();
   world.at(100ms, [&] { world.call(); });
@@ -230,7 +230,7 @@ TEST_CASE("deadline: one that an interceptor brings forward counts for attempts 
   };
   recorder seen;
   world world{{.pool = {.target = "a:1", .observer = &seen}, .interceptors = list(std::make_shared<shortener>())}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.answer_with({.after = duration::max()});
   auto& hangs = world.call("hello", {.timeout = 60s});
   world.run_calls();

@@ -33,7 +33,7 @@ struct everywhere {
   everywhere()
       : world_{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 1, .max_calls_per_slot = 1},
                 .interceptors = list(make_holder(*this))}} {
-    endpoint& a = world_.net()["a:1"];
+    server& a = world_.net()["a:1"];
     a.answer_next({.body = "held answer"});
     a.answer_next({.code = status_code::unavailable, .pushback = "5000"});
     a.answer_next({.after = duration::max()});
@@ -205,7 +205,7 @@ TEST_CASE("drain: twice is one drain, and later ones complete too", "[sim][drain
 
 TEST_CASE("drain: a slot that redials after a GOAWAY still lets its calls finish", "[sim][drain]") {
   world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 1}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.call_takes(1s);
   auto& call = world.call();
   world.run_until(100ms);

@@ -134,7 +134,7 @@ TEST_CASE("sim net: an endpoint is known by host and port or by host alone, and 
           "[sim][net]") {
   sim::world world{{.pool = {.target = "a:1,b:1"}}};
   CHECK(&world.net()["a"] == &world.net()["a:1"]);
-  CHECK_THROWS_WITH(world.net()["c"], "sim::net: there is no endpoint 'c'; there are: a:1 b:1");
+  CHECK_THROWS_WITH(world.net()["c"], "sim::net: there is no server 'c'; there are: a:1 b:1");
 }
 
 TEST_CASE("sim world: a broken invariant names the seed and the command that replays it", "[sim][world]") {

@@ -8,7 +8,7 @@ using namespace millrace::sim;
 TEST_CASE("story: a burst at the start, with one slot on its way, is served by as many slots as it takes",
           "[sim][queue]") {
   world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 4, .max_calls_per_slot = 10}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.call_takes(50ms);
   for (int i = 0; i < 100; ++i) world.call();
   world.run_calls();
@@ -19,7 +19,7 @@ TEST_CASE("story: a burst at the start, with one slot on its way, is served by a
 
 TEST_CASE("story: a slot is opened only when every ready one is full, and never more than max_slots", "[sim][queue]") {
   world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 3, .max_calls_per_slot = 2}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.answer_with({.after = 1s});
   world.call(), world.call();
   world.run_until(100ms);

@@ -83,6 +83,34 @@ struct guest {
   lease held;
 };
 
+// what looks after endpoints, at a pace that shows within seconds
+void random_traffic(pool_params& pool, rng& random) {
+  if (chance(random, 0.3)) pool.max_wait = between(random, 10ms, 3s);
+  if (chance(random, 0.3)) pool.max_in_flight = 1 + random.below(20);
+  if (chance(random, 0.5)) pool.panic_threshold = random.uniform();
+  if (chance(random, 0.3)) pool.slow_start.window = between(random, 100ms, 5s);
+  if (chance(random, 0.3)) pool.aperture.size = 1 + random.below(3);
+  if (chance(random, 0.5)) pool.failover = {between(random, 0s, 1s), between(random, 0s, 1s)};
+  if (chance(random, 0.5)) {
+    pool.accrual = {
+        .consecutive_failures = 1 + random.below(4), .min_volume = 2, .base_ejection = between(random, 100ms, 2s)};
+  }
+  if (chance(random, 0.3)) {
+    pool.outlier = {.interval = between(random, 100ms, 2s), .base_ejection_time = between(random, 100ms, 2s)};
+    pool.outlier->success_rate = {.minimum_hosts = 2, .request_volume = 3};
+    pool.outlier->failure_percentage = {.minimum_hosts = 1, .request_volume = 2};
+  }
+  if (chance(random, 0.4))
+    pool.health_check = {.use_check = chance(random, 0.3), .initial_timeout = between(random, 100ms, 3s)};
+  if (chance(random, 0.5))
+    pool.scaling = {.shrink_interval = between(random, 100ms, 2s), .shrink_after = between(random, 0s, 3s)};
+  if (chance(random, 0.3)) pool.scaling.grow_at = 1 + random.below(pool.max_calls_per_slot);
+  if (chance(random, 0.3)) pool.scaling.grow_when_slower = 1.5;
+  pool.rotation.spread = between(random, 0s, 1s);
+  if (chance(random, 0.5)) pool.responsiveness = {.calls = 1 + random.below(3), .after = between(random, 10ms, 2s)};
+  if (chance(random, 0.3)) pool.concurrency_limit = {.initial = 4, .min = 1, .max = 30, .min_samples = 3};
+}
+
 world_params random_params(std::uint64_t seed, rng& random, std::uint32_t& endpoints, bool traced) {
   world_params params{.seed = seed, .traced = traced};
   endpoints = 1 + random.below(3);
@@ -98,6 +126,7 @@ world_params random_params(std::uint64_t seed, rng& random, std::uint32_t& endpo
   params.pool.slot.watch_slice = between(random, 100ms, 5s);
   params.pool.slot.ready_watch_slice = between(random, 100ms, 20s);
   if (chance(random, 0.3)) params.pool.budget = {.percent = 0.1, .min_per_second = 1};
+  if (chance(random, 0.5)) random_traffic(params.pool, random);
   params.client.retry.max_attempts = 1 + random.below(5);
   return params;
 }
@@ -112,8 +141,8 @@ answer random_answer(rng& random) {
   return one;
 }
 
-void disturb(endpoint& at, rng& random) {
-  switch (random.below(11)) {
+void disturb(server& at, rng& random) {
+  switch (random.below(13)) {
     case 0: at.up(); break;
     case 1: at.down(); break;
     case 2: at.black_hole(); break;
@@ -125,6 +154,36 @@ void disturb(endpoint& at, rng& random) {
     case 8: at.call_takes({.least = 1ms, .most = between(random, 1ms, 2s)}); break;
     case 9: at.answer_sometimes(random.uniform(), random_answer(random)); break;
     case 10: at.answer_next(random_answer(random)); break;
+    case 11: at.health(static_cast<health_answer>(random.below(5))); break;
+    case 12: at.health_takes(between(random, 0s, 1s)); break;
+  }
+}
+
+endpoint_set random_set(rng& random) {
+  endpoint_set set;
+  for (char const* const name : names) {
+    if (chance(random, 0.6)) {
+      set.push_back({.address = name, .weight = 1 + random.below(9), .priority = chance(random, 0.3) ? 1u : 0u});
+    }
+  }
+  return set;
+}
+
+void plan_endpoints(world& in, rng& random, duration until) {
+  for (char const* const name : names) in.net().add(name);
+  for (std::uint32_t left = random.below(12); left > 0; --left) {
+    std::uint64_t const seed = random.next();
+    in.at(between(random, 0s, until), [&in, seed] {
+      if (!in.has_pool()) return;
+      rng own(seed);
+      std::string const name = names[own.below(names.size())];
+      switch (own.below(4)) {
+        case 0:
+        case 1: return in.pool().update_endpoints(random_set(own));
+        case 2: return in.pool().async_drain_endpoint(name, between(own, 0s, 2s), [](error_code) {});
+        case 3: static_cast<void>(in.pool().readmit_endpoint(name)); return;
+      }
+    });
   }
 }
 
@@ -226,6 +285,7 @@ void run_schedule(std::uint64_t seed, bool traced) {
       disturb(world.net()[name], own);
     });
   }
+  if (chance(random, 0.5)) plan_endpoints(world, random, until);
   plan_calls(world, random, until);
   plan_guests(world, guests, twice, random, until);
   plan_end(world, random, until);

@@ -33,7 +33,7 @@ TEST_CASE("story: with one endpoint a retry goes to another slot", "[sim][retry]
 TEST_CASE("story: the server hears how many attempts went before", "[sim][retry]") {
   world world{{.pool = {.target = "a:1"}}};
   std::vector<unsigned> heard;
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.on_request = [&](attempt_request const& request) { heard.push_back(request.previous_attempts); };
   a.answer_next({.code = status_code::unavailable}).answer_next({.code = status_code::unavailable});
   auto& call = world.call();
@@ -46,7 +46,7 @@ TEST_CASE("story: pushback is waited for to the millisecond", "[sim][retry]") {
   world world{{.pool = {.target = "a:1"}}};
   world.pool().open();
   world.run_until(10ms);
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.answer_next({.code = status_code::unavailable, .after = 20ms, .pushback = "700"});
   auto& call = world.call();
   world.run_calls();
@@ -94,7 +94,7 @@ TEST_CASE("story: an attempt that never left is repeated at once and does not co
   world world{{.pool = {.target = "a:1", .observer = &seen}, .client = {.retry = {.max_attempts = 1}}}};
   world.pool().open();
   world.run_until(10ms);
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   std::vector<unsigned> heard;
   a.on_request = [&](attempt_request const& request) { heard.push_back(request.previous_attempts); };
   a.answer_next({.code = status_code::unavailable, .never_left = true});
@@ -149,7 +149,7 @@ TEST_CASE("story: a quiet pool may retry at the floor rate only", "[sim][retry]"
 TEST_CASE("story: metadata goes with every attempt, and illegal metadata ends the call before the first",
           "[sim][retry]") {
   world world{{.pool = {.target = "a:1"}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   std::vector<std::string> heard;
   a.on_request = [&](attempt_request const& request) {
     heard.emplace_back(request.headers.find("tenant").value_or("none"));

@@ -32,7 +32,7 @@ namespace {
 struct engine {
   millrace::loop loop{std::make_unique<sim::port>()};
   sim::net net{loop, 1};
-  sim::endpoint& server = net.add("a:1");
+  sim::server& server = net.add("a:1");
   millrace::pool pool{loop, {.target = "a:1"}, std::make_unique<sim::channel_factory>(net)};
   sim::client client{pool, net};
   method const& say = world::called();

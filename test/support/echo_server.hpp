@@ -3,6 +3,7 @@
 
 #include <echo.grpc.pb.h>
 
+#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -44,6 +45,9 @@ class echo_server final : private millrace::echo::Echo::Service {
     server_->Wait();
     server_.reset();
   }
+
+  /// Null unless grpc::EnableDefaultHealthCheckService(true) came before.
+  grpc::HealthCheckServiceInterface* health() const { return server_->GetHealthCheckService(); }
 
   bool running() const { return server_ != nullptr; }
   int port() const { return port_; }

@@ -59,10 +59,21 @@ class process {
     return line;
   }
 
+  /// Nothing when it has ended.
+  void signal(int number) const {
+    if (pid_ != 0) ::kill(pid_, number);
+  }
+
+  bool ended() {
+    int status = 0;
+    if (pid_ != 0 && waitpid(pid_, &status, WNOHANG) == pid_) pid_ = 0;
+    return pid_ == 0;
+  }
+
   /// SIGKILL, and waits until it is gone.
   void kill() {
     if (pid_ == 0) return;
-    ::kill(pid_, SIGKILL);
+    signal(SIGKILL);
     int status = 0;
     waitpid(std::exchange(pid_, 0), &status, 0);
   }
@@ -90,6 +101,8 @@ class echo_process {
     port_ = std::stoi(line.substr(line.rfind(':') + 1));
   }
   void kill() { process_.kill(); }
+  void signal(int number) const { process_.signal(number); }
+  bool ended() { return process_.ended(); }
 
   int port() const noexcept { return port_; }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }

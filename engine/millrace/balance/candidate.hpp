@@ -12,7 +12,11 @@ inline constexpr std::uint32_t nobody = ~std::uint32_t{0};
 struct candidate {
   std::uint32_t slot;      ///< Its number in the pool.
   std::uint32_t endpoint;  ///< The number of its endpoint; several slots may share one.
-  std::uint32_t weight = 1;
+  /// The slot's part of the calls beside the others': more than 0, and finite. May change at each rebuild, as it does while an
+  /// endpoint starts slowly.
+  double weight = 1;
+  /// What the source of its endpoint says, 1 to 1 000 000, and nothing else: for the policies that lay keys out by it.
+  std::uint32_t endpoint_weight = 1;
   std::uint64_t endpoint_hash =
       0;  ///< `stable_hash` of the endpoint's name: the same in all processes, as its number is not.
   std::uint32_t const* in_flight;  ///< Calls on the slot. Lives in it, and outlives its last use by a policy.

@@ -2,6 +2,7 @@
 #include <millrace/balance/least_request.hpp>
 
 #include <millrace/balance/impl/avoid.hpp>
+#include <millrace/balance/impl/even.hpp>
 
 #include <algorithm>
 #include <numeric>
@@ -12,12 +13,9 @@
 namespace millrace::balance {
 namespace {
 
-// (in flight + 1) / weight, without dividing; a weight of 0 is the heaviest load
+// by calls in flight / weight. Not of calls + 1: while nothing is in flight the heavier one would get every call
 bool less_loaded(candidate const& a, candidate const& b) noexcept {
-  auto const load = [](candidate const& one, candidate const& other) {
-    return (std::uint64_t{*one.in_flight} + 1) * other.weight;
-  };
-  return load(a, b) < load(b, a);
+  return *a.in_flight * b.weight < *b.in_flight * a.weight;
 }
 
 }  // namespace
@@ -31,10 +29,14 @@ void least_request::rebuild(std::span<candidate const> candidates) {
   candidates_.assign(candidates.begin(), candidates.end());
   deck_.resize(candidates_.size());
   std::iota(deck_.begin(), deck_.end(), 0u);
+  sums_.clear();
+  if (impl::even(candidates)) return;
+  double sum = 0;
+  for (candidate const& one : candidates_) sums_.push_back(sum += std::max(one.weight, 0.0));
 }
 
 std::optional<std::size_t> least_request::pick(pick_info const& info) noexcept {
-  return impl::pick_avoiding(candidates_, info, [this] { return choose(); });
+  return impl::pick_avoiding(candidates_, info, [this] { return sums_.empty() ? choose() : choose_by_weight(); });
 }
 
 std::size_t least_request::choose() noexcept {
@@ -52,6 +54,29 @@ std::size_t least_request::draw(std::size_t drawn) noexcept {
   auto const rest = static_cast<std::uint32_t>(deck_.size() - drawn);
   std::swap(deck_[drawn], deck_[drawn + random_.below(rest)]);
   return deck_[drawn];
+}
+
+std::size_t least_request::choose_by_weight() noexcept {
+  std::size_t best = at_weight(random_.uniform() * sums_.back());
+  for (unsigned drawn = 1; drawn < choice_count_; ++drawn) {
+    std::size_t const other = draw_another(best);
+    if (less_loaded(candidates_[other], candidates_[best])) best = other;
+  }
+  return best;
+}
+
+// whose stretch it is, of all weights end to end
+std::size_t least_request::at_weight(double weight) const noexcept {
+  auto const found = std::ranges::upper_bound(sums_, weight);
+  return found != sums_.end() ? static_cast<std::size_t>(found - sums_.begin()) : sums_.size() - 1;
+}
+
+// as if that one were cut out. When no weight is left beside it, it may be that one all the same
+std::size_t least_request::draw_another(std::size_t than) noexcept {
+  double const start = than == 0 ? 0 : sums_[than - 1];
+  double const length = sums_[than] - start;
+  double const weight = random_.uniform() * (sums_.back() - length);
+  return at_weight(weight < start ? weight : weight + length);
 }
 
 }  // namespace millrace::balance

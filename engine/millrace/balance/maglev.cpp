@@ -2,7 +2,6 @@
 #include <millrace/balance/maglev.hpp>
 
 #include <algorithm>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -34,6 +33,27 @@ order order_of(std::uint64_t hash, std::uint32_t size) noexcept {
   return {.at = draws.below(size), .step = 1 + draws.below(size - 1)};
 }
 
+// who fills the table. A round has as many turns as there are endpoints, by weight; what is left of a turn is kept for the next
+// round. Everybody has one in the first
+struct filler {
+  std::uint32_t group;
+  order own;
+  std::uint64_t gain;  // a round
+  std::uint64_t credit;
+};
+
+// go by hash, so that turns are the same whatever the order in which a client lists the endpoints
+std::vector<filler> fillers_of(impl::endpoint_groups const& groups, std::uint32_t size) {
+  std::vector<filler> all;
+  for (std::uint32_t group = 0; group < groups.size(); ++group) {
+    std::uint64_t const gain = std::uint64_t{groups.weight(group)} * groups.size();
+    std::uint64_t const credit = gain < groups.total_weight() ? groups.total_weight() - gain : 0;
+    all.push_back({.group = group, .own = order_of(groups.hash(group), size), .gain = gain, .credit = credit});
+  }
+  std::ranges::sort(all, {}, [&](filler const& one) { return groups.hash(one.group); });
+  return all;
+}
+
 }  // namespace
 
 maglev::maglev(std::uint64_t seed, maglev_params params)
@@ -52,17 +72,15 @@ void maglev::fill() {
   std::vector<std::uint32_t>& owners = table_.owners;
   if (groups.size() == 0) return owners.clear();
   owners.assign(size_, free_entry);
-  std::vector<order> orders;
-  for (std::size_t group = 0; group < groups.size(); ++group) orders.push_back(order_of(groups.hash(group), size_));
-  // turns go by hash, so that they are the same whatever the order in which a client lists the endpoints
-  std::vector<std::uint32_t> turns(groups.size());
-  std::iota(turns.begin(), turns.end(), 0u);
-  std::ranges::sort(turns, {}, [&](std::uint32_t group) { return groups.hash(group); });
-  for (std::uint32_t filled = 0; filled < size_; ++filled) {
-    std::uint32_t const group = turns[filled % turns.size()];
-    order& own = orders[group];
-    while (owners[own.at] != free_entry) own.go_on(size_);
-    owners[own.at] = group;
+  std::vector<filler> fillers = fillers_of(groups, size_);
+  for (std::uint32_t filled = 0;;) {
+    for (filler& one : fillers) {
+      for (one.credit += one.gain; one.credit >= groups.total_weight(); one.credit -= groups.total_weight()) {
+        while (owners[one.own.at] != free_entry) one.own.go_on(size_);
+        owners[one.own.at] = one.group;
+        if (++filled == size_) return;
+      }
+    }
   }
 }
 

@@ -24,7 +24,7 @@ struct maglev_params {
 /// "Maglev"; sizes and default as Envoy's). Shares are much more even than `ring_hash`'s, and a pick is cheaper; in exchange a change
 /// of endpoints moves a few keys that it need not, a per cent or so. All else is as there: bounded load, keys, weights, several slots.
 ///
-/// A pick is O(1), but for the slots of the endpoints it passes. A rebuild that changes endpoints fills the table.
+/// A pick is O(1), but for the slots of the endpoints it passes. A rebuild that changes endpoints or their weights fills the table.
 class maglev {
  public:
   static constexpr std::string_view name = "maglev";

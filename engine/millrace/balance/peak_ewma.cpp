@@ -21,26 +21,7 @@ void require_positive(duration value, char const* field) {
 }
 
 bool blames_the_server(status_code code) noexcept {
-  switch (code) {
-    case status_code::unknown:
-    case status_code::deadline_exceeded:
-    case status_code::resource_exhausted:
-    case status_code::unimplemented:
-    case status_code::internal:
-    case status_code::unavailable:
-    case status_code::data_loss: return true;
-    case status_code::ok:
-    case status_code::cancelled:
-    case status_code::invalid_argument:
-    case status_code::not_found:
-    case status_code::already_exists:
-    case status_code::permission_denied:
-    case status_code::failed_precondition:
-    case status_code::aborted:
-    case status_code::out_of_range:
-    case status_code::unauthenticated: return false;
-  }
-  return true;  // a code that gRPC does not have
+  return server_failures.contains(code) || server_refusals.contains(code);
 }
 
 }  // namespace
@@ -86,7 +67,9 @@ std::size_t peak_ewma::choose(time_point now) noexcept {
   std::uint32_t const one = random_.below(count);
   std::uint32_t other = random_.below(count - 1);
   if (other >= one) ++other;
-  return cost(candidates_[other], now) < cost(candidates_[one], now) ? other : one;
+  candidate const& a = candidates_[other];
+  candidate const& b = candidates_[one];
+  return cost(a, now) * b.weight < cost(b, now) * a.weight ? other : one;
 }
 
 double peak_ewma::cost(candidate const& one, time_point now) const noexcept {

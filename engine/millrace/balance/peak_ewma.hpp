@@ -22,8 +22,8 @@ struct peak_ewma_params {
 };
 
 /// Of two candidates at random the cheaper one, where the cost is a moving average of the latency times calls in flight + 1
-/// (Finagle's PeakEwma, after Ruffy's and tower's): a slot that becomes slow is noticed by its first slow answer, and tried again
-/// as time makes the average decay.
+/// (Finagle's PeakEwma, after Ruffy's and tower's), divided by the weight (brpc's p2c): a slot that becomes slow is noticed by its
+/// first slow answer, and tried again as time makes the average decay.
 ///
 /// What an attempt's end does to the average of its slot:
 ///
@@ -34,7 +34,10 @@ struct peak_ewma_params {
 /// | UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNKNOWN, DATA_LOSS | the same with `failure_latency` at least, so that a server which fails fast attracts nobody |
 ///
 /// A candidate that no attempt has come back from costs nothing while it is idle and nearly everything while it is not: it gets one
-/// call to be judged by. So does one that lost its connection in between. Weights do not matter. A pick is O(1).
+/// call to be judged by. So does one that lost its connection in between. A pick is O(1).
+///
+/// A weight says what a candidate is worth beside others; it is no promise of a share. As the two are drawn alike, nobody gets more
+/// than 2 / n of the calls.
 class peak_ewma {
  public:
   static constexpr std::string_view name = "peak_ewma";

@@ -31,7 +31,7 @@ void ring_hash::rebuild(std::span<candidate const> candidates) {
   std::vector<std::pair<std::uint64_t, std::uint32_t>> ring;
   for (std::uint32_t group = 0; group < groups.size(); ++group) {
     rng points{groups.hash(group)};
-    for (std::size_t left = points_each(); left > 0; --left) ring.emplace_back(points.next(), group);
+    for (std::size_t left = points_of(group); left > 0; --left) ring.emplace_back(points.next(), group);
   }
   std::ranges::sort(ring);
   points_.clear();
@@ -49,10 +49,11 @@ std::optional<std::size_t> ring_hash::pick(pick_info const& info) noexcept {
   return table_.pick_from(next != points_.end() ? static_cast<std::size_t>(next - points_.begin()) : 0, info);
 }
 
-std::size_t ring_hash::points_each() const noexcept {
-  std::size_t const endpoints = std::max(params_.endpoints, table_.groups().size());
-  std::size_t const least = (params_.min_ring_size + endpoints - 1) / endpoints;
-  return std::max<std::size_t>(1, std::min(least, params_.max_ring_size / endpoints));
+std::size_t ring_hash::points_of(std::size_t group) const noexcept {
+  auto const all = std::max<std::size_t>({1, params_.endpoints, table_.groups().total_weight()});
+  std::size_t const weight = table_.groups().weight(group);
+  std::size_t const least = (params_.min_ring_size * weight + all - 1) / all;
+  return std::max<std::size_t>(1, std::min(least, params_.max_ring_size * weight / all));
 }
 
 }  // namespace millrace::balance

@@ -18,11 +18,11 @@ struct ring_hash_params {
   std::size_t min_ring_size = 1024;
   /// And at most, but one an endpoint. To 8 388 608.
   std::size_t max_ring_size = 4096;
-  /// Endpoints the pool has, ready or not: who leaves does not change the points of who stays. 0: those that are candidates, so
-  /// that a change moves some keys more than it must.
+  /// Endpoints the pool has, ready or not, or the sum of their weights when they have any: who leaves does not change the points of
+  /// who stays. 0: those that are candidates, so that a change moves some keys more than it must.
   std::size_t endpoints = 0;
-  /// An endpoint takes no call of a key's while that would give it more than so many times the mean of calls in flight; the next
-  /// one on the ring does (Mirrokni, Thorup and Zadimoghaddam 2017). 1 to 1000; 0: no bound.
+  /// An endpoint takes no call of a key's while that would give it more than so many times its part of the calls in flight, by
+  /// weight; the next one on the ring does (Mirrokni, Thorup and Zadimoghaddam 2017). 1 to 1000; 0: no bound.
   double load_bound = 1.25;
 };
 
@@ -31,9 +31,12 @@ struct ring_hash_params {
 /// its neighbours, and takes them back when it returns; no other key moves. Of the endpoint's slots the least loaded is taken.
 /// Calls without a key go anywhere. Every client with the same endpoints sends a key to the same one.
 ///
-/// Weights do not matter. With n points an endpoint shares differ by about 1 / √n, which is 5 % for three endpoints, and much with
-/// hundreds: then prefer `maglev`. A pick is O(log ring size), and looks at the slots of the endpoints it passes, of which there
-/// are few. A rebuild that changes endpoints sorts the ring.
+/// An endpoint has points by the weight that its source gave it (`candidate::endpoint_weight`). A slow start moves no keys, and has
+/// no effect here.
+///
+/// With n points an endpoint shares differ by about 1 / √n, which is 5 % for three endpoints, and much with hundreds: then prefer
+/// `maglev`. A pick is O(log ring size), and looks at the slots of the endpoints it passes, of which there are few. A rebuild that
+/// changes endpoints or their weights sorts the ring.
 class ring_hash {
  public:
   static constexpr std::string_view name = "ring_hash";
@@ -46,7 +49,7 @@ class ring_hash {
   void on_done(done_info const&) noexcept {}
 
  private:
-  std::size_t points_each() const noexcept;
+  std::size_t points_of(std::size_t group) const noexcept;
 
   impl::endpoint_table table_;         // one entry a point
   std::vector<std::uint64_t> points_;  // in order

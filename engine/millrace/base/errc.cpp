@@ -24,6 +24,8 @@ class category final : public boost::system::error_category {
       case errc::queue_full: return "the pool's waiting queue is full";
       case errc::no_endpoint_ready: return "no endpoint is ready";
       case errc::out_of_range: return "more than the pool can give";
+      case errc::waited_too_long: return "waited too long for a slot";
+      case errc::unknown_endpoint: return "the pool has no such endpoint";
     }
     return "unknown millrace error";
   }

@@ -23,6 +23,10 @@ enum class errc {
   no_endpoint_ready,
   /// More is asked for than the pool's `max_slots` could ever give.
   out_of_range,
+  /// It waited for a slot for as long as the pool's `max_wait` allows.
+  waited_too_long,
+  /// The pool has no endpoint of that address.
+  unknown_endpoint,
 };
 
 /// The category `millrace`.

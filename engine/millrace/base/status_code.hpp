@@ -45,6 +45,7 @@ class status_code_set {
     for (status_code code : codes) bits_ |= bit(code);
   }
 
+  constexpr void insert(status_code code) noexcept { bits_ |= bit(code); }
   constexpr bool contains(status_code code) const noexcept { return (bits_ & bit(code)) != 0; }
   constexpr bool empty() const noexcept { return bits_ == 0; }
   friend constexpr bool operator==(status_code_set, status_code_set) noexcept = default;
@@ -54,5 +55,18 @@ class status_code_set {
 
   std::uint32_t bits_ = 0;
 };
+
+/// What servers in trouble answer, or what is answered for them: nothing came back in time, or they failed at what they should be
+/// able to do. The default of what counts against an endpoint. gRFC A50 counts everything but OK, so that one caller's bad
+/// requests may eject a server.
+///
+/// CANCELLED says nothing about the server, for it or against it: it should not be counted at all.
+inline constexpr status_code_set server_failures{status_code::unknown, status_code::deadline_exceeded,
+                                                 status_code::internal, status_code::unavailable,
+                                                 status_code::data_loss};
+
+/// What servers answer that are well but refuse the call. To prefer one because it refuses quickly would be wrong, and so would be
+/// to take it away: its load would fall on the others, and a method that it lacks would cost those that it has.
+inline constexpr status_code_set server_refusals{status_code::resource_exhausted, status_code::unimplemented};
 
 }  // namespace millrace

@@ -31,7 +31,7 @@ enum class call_end : std::uint8_t {
   not_admitted,  ///< The pool gave it no slot.
   deadline,      ///< Its time was up.
   cancelled,     ///< Its caller cancelled it.
-  revoked,       ///< Its pool or loop ended.
+  revoked,       ///< Its pool or loop ended, or the pool let go of its endpoint.
   malformed,     ///< The engine could not send the request or read the response: illegal metadata, or not a message.
 };
 
@@ -121,8 +121,9 @@ using call_actions = inplace_vector<call_action_any, 3>;
 class call_machine {
  public:
   /// `deadline` is the call's. Expects a validated policy.
-  call_machine(retry::retry_policy const& policy, retry::budget& budget, rng& random, time_point deadline) noexcept
-      : retry_(policy, budget, random, deadline) {}
+  call_machine(retry::retry_policy const& policy, retry::budget& budget, rng& random, time_point deadline,
+               retry::throttle* of_server = nullptr) noexcept
+      : retry_(policy, budget, random, deadline, of_server) {}
 
   call_actions step(call_event_at const& event) noexcept;
 

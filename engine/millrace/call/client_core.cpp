@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/call/client_core.hpp>
 
+#include <millrace/base/metadata.hpp>
 #include <millrace/call/unary_call.hpp>
 
 #include <stdexcept>
@@ -8,12 +9,20 @@
 namespace millrace {
 namespace {
 
+void check_hash_header(std::string const& key) {
+  if (key.empty() || (legal_metadata_key(key) && !key.ends_with("-bin"))) return;
+  throw std::invalid_argument("client_params.hash_header: \"" + key +
+                              "\" is not allowed; it must be of 0-9 a-z _ . -, not begin with grpc-, nor end in -bin");
+}
+
 client_params checked(client_params params) {
   if (params.default_timeout <= duration::zero()) {
     throw std::invalid_argument("client_params.default_timeout: " + std::to_string(params.default_timeout.count()) +
                                 " ns is not allowed; it must be more than 0");
   }
   validate(params.retry, "client_params.retry");
+  check_hash_header(params.hash_header);
+  if (params.retry_throttling) validate(*params.retry_throttling, "client_params.retry_throttling");
   return params;
 }
 
@@ -24,12 +33,28 @@ client_core::client_core(millrace::pool& from, std::unique_ptr<millrace::transpo
       pool_(&from),
       transport_(std::move(over)),
       params_(checked(std::move(params))),
-      observer_(params_.observer != nullptr ? params_.observer : from.told()) {
+      observer_(params_.observer != nullptr ? params_.observer : from.told()),
+      configs_(params_.methods != nullptr ? std::make_unique<config_cache>() : nullptr) {
+  if (params_.retry_throttling) throttle_.emplace(*params_.retry_throttling);
   from.add(*this);
   loop_.add(*this);
 }
 
 client_core::~client_core() = default;
+
+method_config const* client_core::find_config(method const& called) const {
+  static method_config const none;
+  if (called.number() >= configs_->size()) return params_.methods->find(called.path());
+  // calls begin on any thread; two that find nothing yet find the same
+  auto& known = (*configs_)[called.number()];
+  method_config const* found = known.load(std::memory_order_relaxed);
+  if (found == nullptr) {
+    found = params_.methods->find(called.path());
+    if (found == nullptr) found = &none;
+    known.store(found, std::memory_order_relaxed);
+  }
+  return found;
+}
 
 void client_core::enter(unary_call& one) noexcept { calls_.push_back(one); }
 

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <millrace/base/intrusive_list.hpp>
+#include <millrace/call/method_config.hpp>
 #include <millrace/call/options.hpp>
 #include <millrace/call/transport.hpp>
 #include <millrace/pool/pool.hpp>
 
+#include <array>
+#include <atomic>
 #include <memory>
+#include <optional>
 
 namespace millrace {
 
@@ -28,11 +32,20 @@ class client_core final : private pool_client, private stop_listener {
   /// Null once the pool is closed for good.
   millrace::pool* pool() noexcept { return pool_; }
   observer* told() const noexcept { return observer_; }
+  /// Any thread. What is set for the method; null: nothing.
+  method_config const* config_of(method const& called) const {
+    return params_.methods == nullptr ? nullptr : find_config(called);
+  }
+  retry::throttle* throttle() noexcept { return throttle_ ? &*throttle_ : nullptr; }
   retry::budget& budget() noexcept { return pool_ != nullptr ? pool_->budget() : spent_; }
 
   void enter(unary_call& one) noexcept;
 
  private:
+  // by the method's number, each null until its first call; those that have no entry in the table have an empty one here
+  using config_cache = std::array<std::atomic<method_config const*>, 256>;
+
+  method_config const* find_config(method const& called) const;
   void on_pool_closed() noexcept override;
   void on_stop() noexcept override;
 
@@ -41,6 +54,8 @@ class client_core final : private pool_client, private stop_listener {
   std::unique_ptr<millrace::transport> transport_;
   client_params const params_;
   observer* observer_;
+  std::unique_ptr<config_cache> const configs_;
+  std::optional<retry::throttle> throttle_;
   retry::budget spent_{{.percent = 0, .min_per_second = 0}};  // for calls begun after the pool has gone
   intrusive_list<unary_call, active_call_tag> calls_;
 };

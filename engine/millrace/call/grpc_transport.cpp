@@ -62,6 +62,7 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
   }
 
   void cancel() noexcept override {
+    cancelled_ = true;
     if (call_ != nullptr) grpc_call_cancel(call_, nullptr);
   }
 
@@ -203,6 +204,15 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     // (docs/design/0004-what-never-left.md; test/live/call_test.cpp)
     committed = initial_.capacity > 1;
     never_left = call_ != nullptr && !committed && !reached_a_connection();
+    if (dropped_by_server()) {
+      result = {status_code::unavailable, "the server ended the call unanswered, as it does when it shuts down", {}};
+    }
+  }
+
+  // a gRPC server that shuts down ends the calls that no handler has seen, and those that handlers forget, with CANCELLED and
+  // that word for a message, although nobody cancelled (docs/design/0004-what-never-left.md)
+  bool dropped_by_server() const noexcept {
+    return result.code == status_code::cancelled && result.message == "CANCELLED" && !cancelled_ && !committed;
   }
 
   // the call's peer is its connection's address once it has been given to one, and the channel's target before
@@ -223,6 +233,7 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
   ::grpc_call* call_ = nullptr;
   ::grpc_channel* core_channel_ = nullptr;
   message_limits limits_;
+  bool cancelled_ = false;  // by this side
   grpc_metadata_array initial_{};
   grpc_metadata_array trailing_;
   grpc_byte_buffer sending_{};

@@ -5,9 +5,11 @@
 #include <millrace/call/call_machine.hpp>
 #include <millrace/intercept/chain_ref.hpp>
 #include <millrace/retry/policy.hpp>
+#include <millrace/retry/throttle.hpp>
 #include <millrace/time/clock.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +17,7 @@
 
 namespace millrace {
 
+class method_table;
 class observer;
 
 /// What became of a call, beside its result.
@@ -28,12 +31,13 @@ struct call_info {
 
 /// How one call differs from its client's defaults.
 struct call_options {
-  /// From the call's start to its handler, waiting and retries included. 0: the client's default_timeout.
+  /// From the call's start to its handler, waiting and retries included. 0: its method's, or else the client's default_timeout. A
+  /// method's timeout (client_params::methods) bounds it.
   duration timeout{};
 
   /// Wait for an endpoint even while all of them fail, until the deadline. Without it such a call ends with UNAVAILABLE, as in
-  /// gRPC (doc/wait-for-ready.md); it always waits while a connection is being made.
-  bool wait_for_ready = false;
+  /// gRPC (doc/wait-for-ready.md); it always waits while a connection is being made. None: as its method's settings say, or else not.
+  std::optional<bool> wait_for_ready{};
 
   /// What the pool's policy sends to one endpoint, if it is one that hashes (`ring_hash`, `maglev`). A text such as a user's name;
   /// an empty one is no key.
@@ -53,8 +57,19 @@ struct client_params {
 
   retry::retry_policy retry{};
 
+  /// Settings of single methods, such as a service config's (config/service_config.hpp), which win over those above. Null: none.
+  std::shared_ptr<method_table const> methods{};
+
+  /// No retries while the server fails too often (gRFC A6, `retryThrottling`); over all calls of the client. None: only the pool's
+  /// budget limits them.
+  std::optional<retry::throttle_params> retry_throttling{};
+
   /// A chain or static_chain, which outlives the client's calls. `chain_ref{}`: none.
   chain_ref interceptors{};
+
+  /// A metadata key. Its first value in a call's metadata, what interceptors added at the start included, is the `hash_key` of a
+  /// call that has none (gRFC A76, request_hash_header). Empty: none. Lower case, not gRPC's own, nor one of binary values (`-bin`).
+  std::string hash_header{};
 
   /// Told of calls, attempts and retries. Null: the pool's observer.
   millrace::observer* observer = nullptr;

@@ -13,8 +13,32 @@ namespace {
 
 constexpr std::string_view pushback_key = "grpc-retry-pushback-ms";
 
-time_point deadline_of(time_point now, client_core const& client, call_options const& options) noexcept {
-  return saturating_add(now, options.timeout > duration::zero() ? options.timeout : client.params().default_timeout);
+// as gRPC has it: the least of what the call and what its method's settings ask for
+time_point deadline_of(time_point now, client_core const& client, method_config const* config,
+                       call_options const& options) noexcept {
+  bool const own = options.timeout > duration::zero();
+  if (config == nullptr || !config->timeout) {
+    return saturating_add(now, own ? options.timeout : client.params().default_timeout);
+  }
+  return saturating_add(now, own ? std::min(options.timeout, *config->timeout) : *config->timeout);
+}
+
+bool waits_for_ready(method_config const* config, call_options const& options) noexcept {
+  return options.wait_for_ready.value_or(config != nullptr && config->wait_for_ready.value_or(false));
+}
+
+bool exceeds(message const& one, std::optional<std::uint32_t> most) noexcept { return most && one.size() > *most; }
+
+// gRPC's words for it
+status oversized(char const* verb, message const& one, std::uint32_t most) {
+  return {status_code::resource_exhausted,
+          std::string(verb) + " message larger than max (" + std::to_string(one.size()) + " vs. " +
+              std::to_string(most) + ")",
+          {}};
+}
+
+retry::retry_policy const& retry_of(client_core const& client, method_config const* config) noexcept {
+  return config != nullptr && config->retry ? *config->retry : client.params().retry;
 }
 
 }  // namespace
@@ -24,18 +48,25 @@ unary_call::unary_call(std::shared_ptr<client_core> client, method const& called
     : client_(std::move(client)),
       loop_(client_->context()),
       method_(called),
+      config_(client_->config_of(called)),
       payload_(std::move(payload)),
-      wait_for_ready_(options.wait_for_ready),
+      wait_for_ready_(waits_for_ready(config_, options)),
       info_(options.info),
       started_(loop_.running_in_this_thread() ? loop_.now() : loop_.events().now()),
       context_(method_.path(), headers_, *this),
       chain_(client_->params().interceptors),
-      machine_(client_->params().retry, client_->budget(), loop_.random(), deadline_of(started_, *client_, options)),
+      machine_(retry_of(*client_, config_), client_->budget(), loop_.random(),
+               limit_to(deadline_of(started_, *client_, config_, options)), client_->throttle()),
       waiter_(permit_, bound<void(error_code)>::to<&unary_call::on_served>(*this)) {
   waiter_.hash = options.hash_key.hash();
   context_.set_started(started_);
-  context_.set_deadline(deadline_of(started_, *client_, options));
   for (auto const& [key, value] : options.metadata) legal_metadata_ = headers_.try_add(key, value) && legal_metadata_;
+}
+
+// for the machine and the interceptors at once
+time_point unary_call::limit_to(time_point deadline) noexcept {
+  context_.set_deadline(deadline);
+  return deadline;
 }
 
 unary_call::~unary_call() { drop_attempt(); }
@@ -107,6 +138,9 @@ void unary_call::do_it(call_action::run_start) {
          {}});
   }
   if (payload_.empty()) return malformed({status_code::internal, "the request could not be serialised", {}});
+  if (config_ != nullptr && exceeds(payload_, config_->max_request_bytes)) {
+    return malformed(oversized("Sent", payload_, *config_->max_request_bytes));
+  }
   stage_ = hook::start;
   if (client_->params().interceptors.hooks().empty()) return step(call_event::start_passed{});
   after_start(run_stage(hook::start));
@@ -178,6 +212,7 @@ void unary_call::do_it(call_action::queue) {
   pool* const from = client_->pool();
   if (from == nullptr) return refused(errc::pool_closed);
   waiter_.wait_for_ready = wait_for_ready_;
+  if (!waiter_.hash && !client_->params().hash_header.empty()) waiter_.hash = header_hash();
   if (last_slot_ != balance::nobody) waiter_.avoid_slot = last_slot_;
   error_code error;
   switch (from->acquire(waiter_, error)) {
@@ -185,6 +220,10 @@ void unary_call::do_it(call_action::queue) {
     case pool::acquired::later: return;
     case pool::acquired::never: return refused(error);
   }
+}
+
+std::optional<std::uint64_t> unary_call::header_hash() const noexcept {
+  return hash_key(headers_.find(client_->params().hash_header).value_or(std::string_view{})).hash();
 }
 
 void unary_call::refused(error_code error) {
@@ -278,6 +317,7 @@ void unary_call::on_attempt(completion how) {
   }
   if (info_ != nullptr) info_->endpoint = permit_.endpoint();
   permit_.release(attempt_->result.code);
+  if (attempt_->result.ok() && client_->throttle() != nullptr) client_->throttle()->record_success();
   if (revoked_)
     step(call_event::revoke{});  // before the interrupt that brings it: the budget may be gone with the pool
   step(call_event::attempt_done{.code = attempt_->result.code,
@@ -343,7 +383,7 @@ status unary_call::status_of(call_end why) {
     case call_end::intercepted:
     case call_end::malformed: return std::move(result_);
     case call_end::not_admitted:
-      if (refusal_ == make_error_code(errc::queue_full))
+      if (refusal_ == make_error_code(errc::queue_full) || refusal_ == make_error_code(errc::waited_too_long))
         return {status_code::resource_exhausted, refusal_.message(), {}};
       if (refusal_ == make_error_code(errc::no_endpoint_ready) && client_->pool() != nullptr) {
         return {status_code::unavailable, client_->pool()->why_not_ready(), {}};
@@ -359,7 +399,9 @@ status unary_call::status_of(call_end why) {
       return {status_code::deadline_exceeded, std::move(text), {}};
     }
     case call_end::cancelled: return {status_code::cancelled, "cancelled by the caller", {}};
-    case call_end::revoked: return {status_code::unavailable, "the pool was closed while the call was under way", {}};
+    case call_end::revoked:
+      return {
+          status_code::unavailable, "the pool was closed, or the endpoint taken out, while the call was under way", {}};
   }
   return {status_code::internal, "no outcome", {}};
 }
@@ -383,6 +425,10 @@ void unary_call::run_end_stages() {
 // response that was read there is no such end
 void unary_call::parse_response() {
   if (parsed_ || !result_.ok()) return;
+  if (config_ != nullptr && exceeds(response_, config_->max_response_bytes)) {
+    result_ = oversized("Received", response_, *config_->max_response_bytes);
+    return;
+  }
   try {
     parsed_ = parse(std::move(response_), result_);
   } catch (std::exception const& error) {

@@ -75,6 +75,7 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   void do_it(call_action::complete);
 
   void on_begin(completion how);
+  std::optional<std::uint64_t> header_hash() const noexcept;
   void refused(error_code error);
   void on_served(error_code error);
   void interrupt_soon() noexcept;
@@ -96,11 +97,13 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   bool after_end_stage(chain_action&& action);
   millrace::status status_of(call_end why);
   void fill_info(call_end why);
+  time_point limit_to(time_point deadline) noexcept;
   void drop_attempt() noexcept;
 
   std::shared_ptr<client_core> const client_;
   millrace::loop& loop_;
   method const& method_;
+  method_config const* const config_;  // null: nothing is set for the method
   message const payload_;
   metadata headers_;
   bool legal_metadata_ = true;
@@ -116,7 +119,7 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   chain_machine chain_;
   call_machine machine_;
   event_pump<call_event_at> pump_;
-  permit permit_{bound<void()>{}};
+  permit permit_{bound<void()>::to<&unary_call::revoke>(*this)};
   waiter waiter_;
   attempt* attempt_ = nullptr;
   time_point attempt_started_{};

@@ -15,10 +15,11 @@ namespace millrace {
 
 /// What a started operation is for.
 enum class op_kind : std::uint8_t {
-  call,   ///< An attempt of an RPC.
-  watch,  ///< A connectivity watch.
-  probe,  ///< A question to a failed channel, answered without leaving the process.
-  user,   ///< Started by an embedding program on the loop's completion queue.
+  call,    ///< An attempt of an RPC.
+  watch,   ///< A connectivity watch.
+  probe,   ///< A question to a failed channel, answered without leaving the process.
+  health,  ///< A question after a server's health.
+  user,    ///< Started by an embedding program on the loop's completion queue.
 };
 
 constexpr std::string_view to_string(op_kind kind) noexcept {
@@ -26,6 +27,7 @@ constexpr std::string_view to_string(op_kind kind) noexcept {
     case op_kind::call: return "call";
     case op_kind::watch: return "watch";
     case op_kind::probe: return "probe";
+    case op_kind::health: return "health";
     case op_kind::user: return "user";
   }
   return "?";

@@ -56,6 +56,20 @@ void counters::on(events::slot_changed const& event) noexcept {
   if (event.from == slot_state::ready && !let_go(event.to)) ++counts.connections_lost;
 }
 
+void counters::on(events::endpoints_changed const&) noexcept { ++totals_.endpoint_changes; }
+
+void counters::on(events::resolve_failed const&) noexcept { ++totals_.resolve_failures; }
+
+void counters::on(events::health_changed const& event) noexcept {
+  if (event.to == "unhealthy") ++of_endpoint(event.endpoint).ejections;
+}
+
+void counters::on(events::panic_changed const& event) noexcept {
+  if (event.panicking) ++totals_.panics;
+}
+
+void counters::on(events::slot_replaced const& event) noexcept { ++of_endpoint(event.endpoint).replacements; }
+
 void counters::on(events::picked const& event) noexcept { ++of_endpoint(event.endpoint).picks; }
 
 void counters::on(events::pick_failed const& event) noexcept {

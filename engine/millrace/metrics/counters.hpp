@@ -32,6 +32,8 @@ class counters final : public observer {
     count dials = 0;
     count connections_opened = 0;
     count connections_lost = 0;
+    count ejections = 0;                     ///< Times it was found unhealthy.
+    count replacements = 0;                  ///< Connections that another one was made for while they still worked.
     std::array<count, slot_states> slots{};  ///< Now, by slot_state; `vacant` and `closed` are not kept.
 
     count ok() const noexcept { return finished[0]; }
@@ -50,6 +52,9 @@ class counters final : public observer {
     count retries = 0;
     count transparent_retries = 0;
     count pick_failures = 0;
+    count endpoint_changes = 0;  ///< Of the set.
+    count resolve_failures = 0;
+    count panics = 0;
     count drains_started = 0;
     count drains_finished = 0;
     count calls_revoked = 0;
@@ -75,7 +80,13 @@ class counters final : public observer {
   /// All of it in Prometheus' text format 0.0.4 (`Content-Type: text/plain; version=0.0.4`); names begin with `millrace_`.
   std::string prometheus_text() const;
 
+  using observer::on;
   void on(events::slot_changed const& event) noexcept override;
+  void on(events::endpoints_changed const& event) noexcept override;
+  void on(events::resolve_failed const& event) noexcept override;
+  void on(events::health_changed const& event) noexcept override;
+  void on(events::panic_changed const& event) noexcept override;
+  void on(events::slot_replaced const& event) noexcept override;
   void on(events::picked const& event) noexcept override;
   void on(events::pick_failed const& event) noexcept override;
   void on(events::call_started const& event) noexcept override;

@@ -95,6 +95,9 @@ class text {
         &counts_type::connections_opened);
     per(all, "millrace_connections_lost_total", "Ready slots that lost their connection.", "endpoint",
         &counts_type::connections_lost);
+    per(all, "millrace_connections_replaced_total", "Connections replaced while they worked.", "endpoint",
+        &counts_type::replacements);
+    per(all, "millrace_ejections_total", "Times an endpoint was found unhealthy.", "endpoint", &counts_type::ejections);
     slots(all);
   }
 
@@ -105,6 +108,9 @@ class text {
     }
     family failed(out_, "millrace_pick_failures_total", "counter", "Calls given no slot.");
     for (auto const& [why, times] : pick_failures) failed.sample("reason", why, times);
+    single("millrace_endpoint_changes_total", "Changes of the set of endpoints.", totals.endpoint_changes);
+    single("millrace_resolve_failures_total", "Times the endpoints could not be resolved.", totals.resolve_failures);
+    single("millrace_panics_total", "Times all endpoints were used because too few were usable.", totals.panics);
     single("millrace_drains_started_total", "Pools that began to drain.", totals.drains_started);
     single("millrace_drains_finished_total", "Pools that are drained.", totals.drains_finished);
     single("millrace_drain_revoked_calls_total", "Calls cut off at the end of a drain.", totals.calls_revoked);

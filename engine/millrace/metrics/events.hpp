@@ -23,6 +23,53 @@ struct slot_changed {
   duration spent;  ///< How long it was in `from`.
 };
 
+/// A pool has another set of endpoints.
+struct endpoints_changed {
+  time_point at;
+  std::uint32_t endpoints;  ///< In the set now.
+  std::uint32_t added;
+  std::uint32_t removed;
+};
+
+/// A resolver could not say what the endpoints are; the last good set stays.
+struct resolve_failed {
+  time_point at;
+  std::string_view why;  ///< One sentence.
+};
+
+/// An endpoint has become fit for calls, or unfit. A pool without health checks, accrual and outlier detection tells of none.
+struct health_changed {
+  time_point at;
+  std::string_view endpoint;
+  std::string_view from;  ///< `healthy`, `probing`, `unhealthy` … as `to_string(health::severity)` says it.
+  std::string_view to;
+  std::string_view why;  ///< Of what speaks against it most; empty when nothing does.
+};
+
+/// A pool that has too few usable endpoints began to use all of them, or ended that.
+struct panic_changed {
+  time_point at;
+  bool panicking;
+  std::uint32_t usable;
+  std::uint32_t endpoints;
+};
+
+/// Calls go to endpoints of another priority.
+struct priority_changed {
+  time_point at;
+  std::uint32_t from;
+  std::uint32_t to;
+};
+
+/// A slot is to be replaced by a new connection to its endpoint, which takes over when it is ready.
+struct slot_replaced {
+  time_point at;
+  std::string_view endpoint;
+  std::uint32_t slot;
+  std::uint32_t by;      ///< The number of the new slot.
+  std::string_view why;  ///< A literal.
+};
+
 /// A call was given a slot.
 struct picked {
   time_point at;

@@ -73,6 +73,35 @@ void logging_observer::on(events::slot_changed const& event) noexcept {
       .because(event.why);
 }
 
+void logging_observer::on(events::endpoints_changed const& event) noexcept {
+  line(params_, event.at)
+      .add("{} endpoint{}: {} added, {} removed", event.endpoints, plural(event.endpoints), event.added, event.removed);
+}
+
+void logging_observer::on(events::resolve_failed const& event) noexcept {
+  line(params_, event.at).add("the endpoints could not be resolved").because(event.why);
+}
+
+void logging_observer::on(events::health_changed const& event) noexcept {
+  line(params_, event.at).add("{}: {} -> {}", event.endpoint, event.from, event.to).because(event.why);
+}
+
+void logging_observer::on(events::panic_changed const& event) noexcept {
+  line(params_, event.at)
+      .add("{} of {} endpoint{} usable: {}", event.usable, event.endpoints, plural(event.endpoints),
+           event.panicking ? "all are used (panic)" : "the panic is over");
+}
+
+void logging_observer::on(events::priority_changed const& event) noexcept {
+  line(params_, event.at).add("calls go to priority {} instead of {}", event.to, event.from);
+}
+
+void logging_observer::on(events::slot_replaced const& event) noexcept {
+  line(params_, event.at)
+      .add("{} slot {}: replaced by slot {}", event.endpoint, event.slot, event.by)
+      .because(event.why);
+}
+
 void logging_observer::on(events::picked const& event) noexcept {
   if (!everything()) return;
   line(params_, event.at)

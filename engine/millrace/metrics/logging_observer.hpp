@@ -29,6 +29,12 @@ class logging_observer final : public observer {
   explicit logging_observer(logging_params params = {});
 
   void on(events::slot_changed const& event) noexcept override;
+  void on(events::endpoints_changed const& event) noexcept override;
+  void on(events::resolve_failed const& event) noexcept override;
+  void on(events::health_changed const& event) noexcept override;
+  void on(events::panic_changed const& event) noexcept override;
+  void on(events::priority_changed const& event) noexcept override;
+  void on(events::slot_replaced const& event) noexcept override;
   void on(events::picked const& event) noexcept override;
   void on(events::pick_failed const& event) noexcept override;
   void on(events::call_started const& event) noexcept override;

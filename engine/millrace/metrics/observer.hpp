@@ -16,6 +16,12 @@ class observer {
   virtual ~observer() = default;
 
   virtual void on(events::slot_changed const&) noexcept {}
+  virtual void on(events::endpoints_changed const&) noexcept {}
+  virtual void on(events::resolve_failed const&) noexcept {}
+  virtual void on(events::health_changed const&) noexcept {}
+  virtual void on(events::panic_changed const&) noexcept {}
+  virtual void on(events::priority_changed const&) noexcept {}
+  virtual void on(events::slot_replaced const&) noexcept {}
   virtual void on(events::picked const&) noexcept {}
   virtual void on(events::pick_failed const&) noexcept {}
   virtual void on(events::call_started const&) noexcept {}

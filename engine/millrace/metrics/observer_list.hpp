@@ -19,6 +19,12 @@ class observer_list final : public observer {
   void remove(observer& one) noexcept { std::erase(observers_, &one); }
 
   void on(events::slot_changed const& event) noexcept override { tell(event); }
+  void on(events::endpoints_changed const& event) noexcept override { tell(event); }
+  void on(events::resolve_failed const& event) noexcept override { tell(event); }
+  void on(events::health_changed const& event) noexcept override { tell(event); }
+  void on(events::panic_changed const& event) noexcept override { tell(event); }
+  void on(events::priority_changed const& event) noexcept override { tell(event); }
+  void on(events::slot_replaced const& event) noexcept override { tell(event); }
   void on(events::picked const& event) noexcept override { tell(event); }
   void on(events::pick_failed const& event) noexcept override { tell(event); }
   void on(events::call_started const& event) noexcept override { tell(event); }

@@ -3,6 +3,8 @@
 
 #include <millrace/base/bound.hpp>
 #include <millrace/base/connectivity.hpp>
+#include <millrace/base/status.hpp>
+#include <millrace/health/serving_status.hpp>
 #include <millrace/pool/coalescing.hpp>
 #include <millrace/time/clock.hpp>
 
@@ -14,6 +16,37 @@
 namespace millrace {
 
 class tracked_operation;
+struct endpoint;
+
+/// Hears what a server says of its health.
+class health_listener {
+ public:
+  /// More may follow to a watch; of a check it is the last word, and its health_call is gone.
+  virtual void on_answered(health::serving_status status) = 0;
+
+  /// It is over without (another) answer, and the health_call is gone.
+  virtual void on_ended(status const& why) = 0;
+
+ protected:
+  ~health_listener() = default;
+};
+
+/// A question after a server's health that is out.
+class health_call {
+ public:
+  /// Takes it back: nobody is called any more, and it frees itself when gRPC has let go of it. To be done before its loop ends.
+  virtual void orphan() noexcept = 0;
+
+ protected:
+  ~health_call() = default;
+};
+
+/// What to ask.
+struct health_question {
+  std::string_view service{};  ///< Empty: the server as a whole.
+  bool watch = true;           ///< An answer at once and with every change (Watch), or a single one (Check).
+  time_point until = never;    ///< For the server to know; who asks takes the question back by itself.
+};
 
 /// One connection to one endpoint: a grpc::Channel (grpc_channel) or a simulated one. Cold: nothing here is on a call's path.
 ///
@@ -43,6 +76,15 @@ class channel {
   /// Nobody is called back for `explain` any more.
   virtual void forget_explain() noexcept = 0;
 
+  /// Asks the server for its health (grpc.health.v1), with the channel's credentials and without anybody's interceptors. The
+  /// listener is never called from inside, outlives the call or orphans it, and must not destroy the channel when called. Null:
+  /// a channel of this kind cannot be asked.
+  virtual health_call* ask_health(health_question const& question, health_listener& listener) {
+    static_cast<void>(question);
+    static_cast<void>(listener);
+    return nullptr;
+  }
+
   virtual coalescing_stats coalescing() const { return {}; }
 
   void add_user() noexcept { ++users_; }
@@ -65,8 +107,8 @@ class channel_factory {
  public:
   virtual ~channel_factory() = default;
 
-  /// A channel to `endpoint`, not connecting yet. Owned by the caller, through `drop_user`.
-  virtual channel* open(std::string const& endpoint) = 0;
+  /// A channel to that endpoint, not connecting yet. Owned by the caller, through `drop_user`.
+  virtual channel* open(endpoint const& to) = 0;
 };
 
 }  // namespace millrace

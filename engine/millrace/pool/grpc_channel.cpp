@@ -5,13 +5,14 @@
 #include <millrace/loop/loop.hpp>
 #include <millrace/loop/tag.hpp>
 #include <millrace/pool/grpc_access.hpp>
+#include <millrace/pool/grpc_health.hpp>
+#include <millrace/pool/grpc_time.hpp>
 #include <millrace/pool/method.hpp>
 #include <millrace/pool/pool.hpp>
 #include <millrace/pool/socket_tap.hpp>
 #include <millrace/pool/turn_cork.hpp>
 
 #include <grpc/grpc.h>
-#include <grpc/support/time.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
@@ -22,11 +23,6 @@
 
 namespace millrace {
 namespace {
-
-gpr_timespec to_timespec(time_point at) noexcept {
-  if (at == never) return gpr_inf_future(GPR_CLOCK_MONOTONIC);
-  return gpr_time_from_nanos(std::chrono::nanoseconds(at.time_since_epoch()).count(), GPR_CLOCK_MONOTONIC);
-}
 
 connectivity from_grpc(grpc_connectivity_state state) noexcept {
   switch (state) {
@@ -136,6 +132,10 @@ void grpc_channel::forget_explain() noexcept {
   if (question_ != nullptr) std::exchange(question_, nullptr)->forget();
 }
 
+health_call* grpc_channel::ask_health(health_question const& question, health_listener& listener) {
+  return start_health_call(loop_, channel_, endpoint(), question, listener);
+}
+
 void grpc_channel::before_start() noexcept {
   if (cork_ != nullptr) cork_->before_write(users() - 1);
 }
@@ -150,16 +150,6 @@ void* grpc_channel::registered(method const& one) {
   return handle;
 }
 
-grpc_channel_factory::grpc_channel_factory(loop& on, pool_params const& params)
-    : loop_(on),
-      credentials_(params.credentials ? params.credentials : grpc::InsecureChannelCredentials()),
-      args_(params.channel_args),
-      dial_timeout_(params.slot.dial_timeout),
-      cork_(params.cork && can_tap_sockets()),
-      cork_rule_(params.cork_rule),
-      limits_{.request = params.max_request_bytes, .response = params.max_response_bytes},
-      minimal_stack_(params.minimal_stack) {}
-
 namespace {
 
 bool sets(grpc::ChannelArguments const& args, std::string_view key) {
@@ -167,31 +157,77 @@ bool sets(grpc::ChannelArguments const& args, std::string_view key) {
   return std::any_of(list.args, list.args + list.num_args, [&](grpc_arg const& one) { return key == one.key; });
 }
 
-}  // namespace
+int limit(std::size_t bytes) noexcept {
+  constexpr std::size_t most = std::numeric_limits<int>::max();
+  return bytes == 0 ? -1 : static_cast<int>(std::min(bytes, most));
+}
 
-channel* grpc_channel_factory::open(std::string const& endpoint) {
-  grpc::ChannelArguments args = args_ ? *args_ : grpc::ChannelArguments();
-  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+// the engine does itself what the filters do, and paces its dials, so that gRPC must not dial by itself in between
+void set_for_engine(grpc::ChannelArguments& args, pool_params const& params) {
   args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  // its counting costs each call; who wants it says so
-  if (!sets(args, GRPC_ARG_ENABLE_CHANNELZ)) args.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
-  // the engine enforces deadlines and sizes of its calls either way; the larger limit is the filter's, where there is one
-  if (minimal_stack_) args.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
+  if (params.minimal_stack) args.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
   // servers that compress do not ask whether their client can read it (test/live/traps_test.cpp)
-  if (minimal_stack_) args.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 1);
+  if (params.minimal_stack) args.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 1);
   args.SetMaxReceiveMessageSize(-1);
   args.SetMaxSendMessageSize(-1);
-  // the slot paces its dials; gRPC must not dial by itself in between
   int const hour = milliseconds(std::chrono::hours(1));
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, hour);
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, hour);
-  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(dial_timeout_));
+}
+
+void set_keepalive(grpc::ChannelArguments& args, keepalive_params const& with) {
+  if (with.time == duration::zero() || sets(args, GRPC_ARG_KEEPALIVE_TIME_MS)) return;
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(with.time));
+  if (!sets(args, GRPC_ARG_KEEPALIVE_TIMEOUT_MS))
+    args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, milliseconds(with.timeout));
+  if (!sets(args, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS))
+    args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, with.without_calls ? 1 : 0);
+}
+
+// gRPC enforces what it always does. A slot lets go of a channel whose dial failed, but calls that wait for ready stay on it, and
+// gRPC redials for them
+void set_for_stubs(grpc::ChannelArguments& args, pool_params const& params) {
+  args.SetMaxReceiveMessageSize(limit(params.max_response_bytes));
+  args.SetMaxSendMessageSize(limit(params.max_request_bytes));
+  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, milliseconds(params.slot.backoff.initial));
+  args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, milliseconds(params.slot.backoff.max));
+}
+
+}  // namespace
+
+grpc_dialer::grpc_dialer(pool_params const& params)
+    : credentials_(params.credentials ? params.credentials : grpc::InsecureChannelCredentials()),
+      args_(params.channel_args ? *params.channel_args : grpc::ChannelArguments()) {
+  args_.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // its counting costs each call; who wants it says so
+  if (!sets(args_, GRPC_ARG_ENABLE_CHANNELZ)) args_.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  args_.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(params.slot.dial_timeout));
+  set_keepalive(args_, params.keepalive);
   // an idle slot is meant to stay connected
-  args.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
-  std::shared_ptr<socket_tap> const tap = cork_ ? socket_tap::create() : nullptr;
+  args_.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
+  params.stub_calls ? set_for_stubs(args_, params) : set_for_engine(args_, params);
+}
+
+std::shared_ptr<grpc::Channel> grpc_dialer::dial(std::string const& endpoint, std::string const& authority,
+                                                 std::shared_ptr<socket_tap> const& tap) const {
+  grpc::ChannelArguments args = args_;
+  // what TLS expects in the certificate, too
+  if (!authority.empty() && !sets(args_, GRPC_ARG_DEFAULT_AUTHORITY))
+    args.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);
   if (tap != nullptr) tap->install(args);
-  return new grpc_channel(loop_, endpoint, grpc::CreateCustomChannel(grpc_target(endpoint), credentials_, args), tap,
-                          cork_rule_, limits_);
+  return grpc::CreateCustomChannel(grpc_target(endpoint), credentials_, args);
+}
+
+grpc_channel_factory::grpc_channel_factory(loop& on, pool_params const& params)
+    : loop_(on),
+      dialer_(params),
+      cork_(params.cork && can_tap_sockets()),
+      cork_rule_(params.cork_rule),
+      limits_{.request = params.max_request_bytes, .response = params.max_response_bytes} {}
+
+channel* grpc_channel_factory::open(endpoint const& to) {
+  std::shared_ptr<socket_tap> const tap = cork_ ? socket_tap::create() : nullptr;
+  return new grpc_channel(loop_, to.address, dialer_.dial(to.address, to.authority, tap), tap, cork_rule_, limits_);
 }
 
 }  // namespace millrace

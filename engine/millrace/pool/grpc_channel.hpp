@@ -7,6 +7,7 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/completion_queue.h>
+#include <grpcpp/support/channel_arguments.h>
 
 #include <cstdint>
 #include <memory>
@@ -26,8 +27,23 @@ struct message_limits {
   std::size_t response = 0;
 };
 
-/// A slot's grpc::Channel: with a subchannel pool of its own, so that N channels are N TCP connections, and without gRPC's
-/// retries, whose attempts would multiply with the engine's.
+/// Makes grpc::Channels as a pool's parameters say: each with a subchannel pool of its own, so that N channels are N TCP
+/// connections, and, unless stubs use them, without gRPC's retries, whose attempts would multiply with the engine's.
+class grpc_dialer {
+ public:
+  explicit grpc_dialer(pool_params const& params);
+
+  /// Not connecting yet. `authority` is what calls name and TLS expects; empty: the endpoint. `tap`, which may be null, is told of
+  /// its sockets.
+  std::shared_ptr<grpc::Channel> dial(std::string const& endpoint, std::string const& authority,
+                                      std::shared_ptr<socket_tap> const& tap = nullptr) const;
+
+ private:
+  std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  grpc::ChannelArguments args_;
+};
+
+/// A slot's grpc::Channel.
 class grpc_channel final : public channel {
  public:
   /// Corks the connection that `tap`, which may be null, is installed on.
@@ -40,6 +56,7 @@ class grpc_channel final : public channel {
   void watch(tracked_operation& op, std::string_view owner, connectivity last, time_point until) override;
   void explain(bound<void(std::string_view)> say) override;
   void forget_explain() noexcept override;
+  health_call* ask_health(health_question const& question, health_listener& listener) override;
   coalescing_stats coalescing() const override;
 
   std::shared_ptr<grpc::Channel> const& get() const noexcept { return channel_; }
@@ -79,17 +96,14 @@ class grpc_channel_factory final : public channel_factory {
  public:
   grpc_channel_factory(loop& on, pool_params const& params);
 
-  channel* open(std::string const& endpoint) override;
+  channel* open(endpoint const& to) override;
 
  private:
   loop& loop_;
-  std::shared_ptr<grpc::ChannelCredentials> credentials_;
-  std::shared_ptr<grpc::ChannelArguments const> args_;
-  duration dial_timeout_;
+  grpc_dialer dialer_;
   bool cork_;
   cork_params cork_rule_;
   message_limits limits_;
-  bool minimal_stack_;
 };
 
 }  // namespace millrace

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/pool/params.hpp>
 
+#include <millrace/resolve/target.hpp>
+
 #include <algorithm>
-#include <charconv>
 #include <stdexcept>
 #include <string_view>
+#include <variant>
 
 namespace millrace {
 namespace {
@@ -15,36 +17,13 @@ namespace {
   throw std::invalid_argument(text);
 }
 
-[[noreturn]] void refuse_endpoint(std::string_view endpoint, std::string_view why) {
-  std::string text("pool_params.target: endpoint \"");
-  text.append(endpoint).append("\" ").append(why);
-  throw std::invalid_argument(text.append("; allowed are host:port, [v6]:port, unix:path and gRPC targets"));
-}
-
-void check_port(std::string_view endpoint, std::string_view text) {
-  unsigned port = 0;
-  auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || end != text.data() + text.size() || port == 0 || port > 65535) {
-    refuse_endpoint(endpoint, "has no port in 1..65535");
+void check(keepalive_params const& keepalive) {
+  if (keepalive.time < duration::zero()) {
+    refuse("keepalive.time", std::to_string(keepalive.time.count()) + " ns", "it must be 0 or more");
   }
-}
-
-void check_endpoint(std::string_view endpoint) {
-  if (endpoint.empty()) refuse_endpoint(endpoint, "is empty");
-  if (endpoint.find(' ') != endpoint.npos) refuse_endpoint(endpoint, "has a space in it");
-  if (endpoint.starts_with("unix:")) {
-    if (endpoint.size() == 5) refuse_endpoint(endpoint, "has no path");
-    return;
+  if (keepalive.timeout <= duration::zero()) {
+    refuse("keepalive.timeout", std::to_string(keepalive.timeout.count()) + " ns", "it must be more than 0");
   }
-  std::size_t const scheme = endpoint.find("://");
-  std::string_view const address = scheme == endpoint.npos ? endpoint : endpoint.substr(endpoint.rfind('/') + 1);
-  std::size_t const colon = address.rfind(':');
-  if (colon == address.npos || colon == 0) refuse_endpoint(endpoint, "is not host:port");
-  bool const bracketed = address.front() == '[' && address[colon - 1] == ']';
-  if (!bracketed && address.substr(0, colon).find(':') != address.npos) {
-    refuse_endpoint(endpoint, "is an IPv6 address without brackets");
-  }
-  check_port(endpoint, address.substr(colon + 1));
 }
 
 void check_durations(slot_params const& slot) {
@@ -58,39 +37,52 @@ void check_durations(slot_params const& slot) {
   positive(slot.ready_watch_slice, "slot.ready_watch_slice");
 }
 
-}  // namespace
-
-std::vector<std::string> parse_target(std::string const& target) {
-  std::vector<std::string> endpoints;
-  for (std::size_t from = 0; from <= target.size();) {
-    std::size_t const to = std::min(target.find(',', from), target.size());
-    check_endpoint(std::string_view(target).substr(from, to - from));
-    endpoints.push_back(target.substr(from, to - from));
-    from = to + 1;
-  }
-  for (auto one = endpoints.begin(); one != endpoints.end(); ++one) {
-    if (std::find(endpoints.begin(), one, *one) != one) refuse_endpoint(*one, "is listed twice");
-  }
-  return endpoints;
+// those that the target lists; none when it says where to look
+std::uint32_t endpoints_in(std::string const& target) {
+  resolve::target const from = resolve::parse_target(target, "pool_params.target");
+  auto const* const listed = std::get_if<endpoint_set>(&from);
+  return listed == nullptr ? 0 : static_cast<std::uint32_t>(listed->size());
 }
 
+}  // namespace
+
 pool_params validated(pool_params params) {
-  auto const endpoints = static_cast<std::uint32_t>(parse_target(params.target).size());
-  if (params.min_slots == 0)
-    params.min_slots = params.max_slots == 0 ? endpoints : std::min(endpoints, params.max_slots);
-  if (params.max_slots == 0) params.max_slots = std::max(params.min_slots, 4 * endpoints);
-  if (params.max_slots < params.min_slots) {
+  std::uint32_t const endpoints = params.make_resolver ? 0 : endpoints_in(params.target);
+  validate(params.dns, "pool_params.dns");
+  validate(params.file, "pool_params.file");
+  if (params.max_slots != 0 && params.max_slots < params.min_slots) {
     refuse("max_slots", std::to_string(params.max_slots),
            "it must be at least min_slots = " + std::to_string(params.min_slots));
   }
-  if (params.max_slots < endpoints) {
+  if (params.max_slots != 0 && params.max_slots < endpoints) {
     refuse("max_slots", std::to_string(params.max_slots),
            "it must be at least the number of endpoints = " + std::to_string(endpoints));
   }
+  if (params.make_resolver && !params.target.empty()) {
+    refuse("target", '"' + params.target + '"', "it must be empty when make_resolver is set");
+  }
+  if (params.min_slots > 100'000) refuse("min_slots", std::to_string(params.min_slots), "it must be at most 100000");
   if (params.max_slots > 100'000) refuse("max_slots", std::to_string(params.max_slots), "it must be at most 100000");
   if (params.max_calls_per_slot == 0) refuse("max_calls_per_slot", "0", "it must be 1 or more");
+  if (params.max_wait < duration::zero()) {
+    refuse("max_wait", std::to_string(params.max_wait.count()) + " ns", "it must be 0 or more");
+  }
   if (params.cork_rule.flush_every == 0) refuse("cork_rule.flush_every", "0", "it must be 1 or more");
+  if (!(params.panic_threshold >= 0 && params.panic_threshold <= 1)) {
+    refuse("panic_threshold", std::to_string(params.panic_threshold), "it must be 0 to 1");
+  }
+  validate(params.failover, "pool_params.failover");
+  validate(params.slow_start, "pool_params.slow_start");
+  validate(params.aperture, "pool_params.aperture");
+  if (params.accrual) validate(*params.accrual, "pool_params.accrual");
+  if (params.outlier) validate(*params.outlier, "pool_params.outlier");
+  if (params.health_check) validate(*params.health_check, "pool_params.health_check");
+  validate(params.scaling, params.max_calls_per_slot, "pool_params.scaling");
+  validate(params.rotation, "pool_params.rotation");
+  validate(params.responsiveness, "pool_params.responsiveness");
+  if (params.concurrency_limit) validate(*params.concurrency_limit, "pool_params.concurrency_limit");
   check_durations(params.slot);
+  check(params.keepalive);
   validate(params.budget, "pool_params.budget");
   if (!params.make_picker) static_cast<void>(balance::make_picker(params.balance, 0));
   return params;

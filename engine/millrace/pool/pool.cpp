@@ -2,9 +2,13 @@
 #include <millrace/pool/pool.hpp>
 
 #include <millrace/metrics/observer.hpp>
-#include <millrace/pool/sizing.hpp>
+#include <millrace/pool/slot_publication.hpp>
+#include <millrace/resolve/target.hpp>
 
 #include <algorithm>
+#include <stdexcept>
+#include <utility>
+#include <variant>
 
 namespace millrace {
 
@@ -36,10 +40,27 @@ class pool::chore final : public operation {
 
 namespace {
 
-balance::any_picker picker_of(pool_params const& params, rng& random) {
-  if (params.make_picker) return params.make_picker();
-  return balance::make_picker(params.balance, random.next(), parse_target(params.target).size());
+// what the target lists; none when a resolver is to say it
+endpoint_set listed_in(pool_params const& params) {
+  if (params.make_resolver) return {};
+  resolve::target from = resolve::parse_target(params.target, "pool_params.target");
+  auto* const listed = std::get_if<endpoint_set>(&from);
+  return listed == nullptr ? endpoint_set{} : std::move(*listed);
 }
+
+// null for a target that lists its endpoints
+std::unique_ptr<resolver> resolver_of(pool_params const& params, loop& on) {
+  if (!params.make_resolver) {
+    resolver_params const how{.dns = params.dns, .file = params.file, .make_lookup = params.make_lookup};
+    return make_resolver(params.target, how, "pool_params.target")(on);
+  }
+  auto made = params.make_resolver(on);
+  if (made == nullptr) throw std::invalid_argument("pool_params.make_resolver: it returned none");
+  return made;
+}
+
+// why no call was admitted, in the order of the endpoints; a long list is cut
+constexpr std::size_t most_reasons = 10;
 
 }  // namespace
 
@@ -47,22 +68,30 @@ pool::pool(loop& on, pool_params params, std::unique_ptr<channel_factory> channe
     : loop_(on),
       params_(validated(std::move(params))),
       channels_(std::move(channels)),
-      picker_(picker_of(params_, on.random())),
-      budget_(params_.budget) {
-  std::vector<std::string> const names = parse_target(params_.target);
-  endpoints_ = std::vector<endpoint>(names.size());
-  for (std::size_t at = 0; at < names.size(); ++at) {
-    endpoints_[at].name = names[at];
-    endpoints_[at].hash = stable_hash(names[at]);
-  }
-  for (std::uint32_t number = 0; number < params_.max_slots; ++number) {
-    auto const at = static_cast<std::uint32_t>(number % names.size());
-    slots_.push_back(
-        std::make_unique<slot>(loop_, static_cast<slot_host&>(*this), params_.slot, endpoints_[at].name, number, at));
-  }
-  vacant_ = params_.max_slots;
-  ready_.reserve(slots_.size());
+      aperture_seed_(on.random().next()),
+      selection_(
+          make_picker(),
+          {.panic_threshold = params_.panic_threshold, .failover = params_.failover, .slow_start = params_.slow_start}),
+      scaling_(params_.scaling, params_.max_calls_per_slot),
+      health_{.accrual = params_.accrual, .check = params_.health_check, .outlier = params_.outlier.has_value()},
+      budget_(params_.budget),
+      waiters_(on, params_.max_wait, bound<void(waiter&)>::to<&pool::on_waited_out>(*this)) {
+  if (params_.outlier) outlier_.emplace(*params_.outlier, on.now());
+  if (params_.concurrency_limit) limit_.emplace(*params_.concurrency_limit, on.random());
+  // a list is known from the beginning
+  if (endpoint_set listed = listed_in(params_); !listed.empty())
+    apply(std::move(listed));
+  else
+    resolver_ = resolver_of(params_, on);
   loop_.add(*this);
+}
+
+balance::any_picker pool::make_picker() {
+  if (params_.make_picker) return params_.make_picker();
+  // the hashing policies lay out what the target lists, whether or not it is connected
+  std::size_t total = 0;
+  for (endpoint const& one : listed_in(params_)) total += one.weight;
+  return balance::make_picker(params_.balance, loop_.random().next(), total);
 }
 
 pool::~pool() {
@@ -72,45 +101,242 @@ pool::~pool() {
   }
 }
 
+// ---- endpoints
+
+void pool::on_endpoints(endpoint_set set) try {
+  validate(set, "the resolver's answer");
+  apply(std::move(set));
+} catch (std::invalid_argument const& nonsense) {
+  on_resolve_failed(nonsense.what());
+}
+
+void pool::on_resolve_failed(std::string_view why) {
+  resolve_failure_ = why;
+  if (params_.observer != nullptr) params_.observer->on(events::resolve_failed{.at = loop_.now(), .why = why});
+  keep_house_soon();
+}
+
+void pool::update_endpoints(endpoint_set set) {
+  validate(set, "pool::update_endpoints");
+  apply(std::move(set));
+}
+
+void pool::apply(endpoint_set set) {
+  if (phase_ != phase::fresh && phase_ != phase::open) return;
+  resolved_ = true;
+  resolve_failure_.clear();
+  roster::change const change = roster_.apply(within_aperture(std::move(set)));
+  for (roster_entry* const gone : change.removed) retire(*gone);
+  for (roster_entry* const one : roster_.wanted()) look_after(*one);
+  fill();
+  rebuild();
+  auto const removed = static_cast<std::uint32_t>(change.removed.size());
+  if (params_.observer != nullptr && phase_ == phase::open && (change.added > 0 || removed > 0)) {
+    params_.observer->on(events::endpoints_changed{.at = loop_.now(),
+                                                   .endpoints = static_cast<std::uint32_t>(roster_.wanted().size()),
+                                                   .added = change.added,
+                                                   .removed = removed});
+  }
+}
+
+endpoint_set pool::within_aperture(endpoint_set set) {
+  if (params_.aperture.size == 0 || set.size() <= params_.aperture.size) return set;
+  std::vector<std::uint64_t> hashes;
+  hashes.reserve(set.size());
+  for (endpoint const& one : set) hashes.push_back(stable_hash(one.address));
+  endpoint_set chosen;
+  for (std::uint32_t const at : balance::choose_subset(hashes, params_.aperture, aperture_seed_)) {
+    chosen.push_back(std::move(set[at]));
+  }
+  return chosen;
+}
+
+// calls in flight there go on
+void pool::retire(roster_entry& one) {
+  for_each_slot(one, [](slot& each) { each.drain(); });
+  to_sweep_ = true;
+  keep_house_soon();
+}
+
+void pool::enlist_endpoint_drain(wait& one, std::string const& address, duration grace) {
+  roster_entry* const at = roster_.find(address);
+  if (at == nullptr || !at->listed) {
+    wait_list refused;
+    refused.push_back(one);
+    return end(one, phase_ == phase::fresh || phase_ == phase::open ? make_error_code(errc::unknown_endpoint)
+                                                                    : make_error_code(why_closed()));
+  }
+  at->drain_waits.push_back(one);
+  if (phase_ != phase::fresh && phase_ != phase::open) return end(one, why_closed());
+  if (std::exchange(at->drained, true)) return retire(*at);
+  at->revoked = false;
+  at->on_grace_over = bound<void(roster_entry&)>::to<&pool::on_endpoint_grace_over>(*this);
+  loop_.arm(at->grace, saturating_add(loop_.now(), grace));
+  roster_.refresh();
+  retire(*at);
+  fill();
+}
+
+void pool::on_endpoint_grace_over(roster_entry& one) {
+  for_each_slot(one, [&](slot& each) {
+    one.revoked = one.revoked || each.in_flight() > 0;
+    each.revoke_permits();
+    each.end_drain();
+  });
+}
+
+error_code pool::readmit_endpoint(std::string_view address) {
+  roster_entry* const at = roster_.find(address);
+  if (at == nullptr || !at->listed) return errc::unknown_endpoint;
+  if (!std::exchange(at->drained, false)) return {};
+  loop_.disarm(at->grace);
+  at->drain_waits.for_each([this](wait& one) { end(one, errc::cancelled); });
+  roster_.refresh();
+  fill();
+  rebuild();
+  return {};
+}
+
 // ---- slots
 
 void pool::open() {
   if (phase_ != phase::fresh) return;
   phase_ = phase::open;
-  open_slots(params_.min_slots);
+  if (resolver_ != nullptr) resolver_->start(*this);
+  fill();
 }
 
-void pool::open_slots(std::uint32_t count) {
-  for (std::uint32_t at = 0; at < count; ++at) slots_[at]->open();
+slot_bounds pool::bounds() const noexcept {
+  return slots_for(params_.min_slots, params_.max_slots, static_cast<std::uint32_t>(roster_.wanted().size()));
+}
+
+// the most that somebody waits to see ready
+std::uint32_t pool::slots_asked_for() {
+  std::uint32_t most = 0;
+  ready_waits_.for_each([&](wait& one) { most = std::max(most, static_cast<ready_wait&>(one).min_ready); });
+  return most;
+}
+
+// opens what is missing of the slots that are kept, shared out evenly, the first endpoints first
+void pool::fill() {
+  if (phase_ != phase::open || roster_.wanted().empty()) return;
+  std::uint32_t const keep = std::max(bounds().min, slots_asked_for());
+  std::span<roster_entry* const> const wanted = roster_.wanted();
+  for (std::uint32_t opened = 0; opened < keep; ++opened) {
+    roster_entry& at = *wanted[opened % wanted.size()];
+    auto const round = static_cast<std::uint32_t>(opened / wanted.size());
+    if (at.slots.open() > round) continue;
+    if (!make_room(round)) return;
+    open_slot(at);
+  }
+  may_grow_ = true;
+  keep_house_soon();
+}
+
+// false when `max_slots` are open and no endpoint has more than one beyond `round`
+bool pool::make_room(std::uint32_t round) {
+  if (census_.open() < bounds().max) return true;
+  auto const most = std::ranges::max_element(roster_.wanted(), {}, [](roster_entry* one) { return one->slots.open(); });
+  if ((*most)->slots.open() <= round + 1) return false;
+  drain_one_of(**most);
+  return true;
+}
+
+// one that is not ready, else the one with the fewest calls
+void pool::drain_one_of(roster_entry& at) {
+  slot* least = nullptr;
+  auto const worth = [](slot const& one) { return std::pair(one.state() == slot_state::ready, one.load()); };
+  for_each_slot(at, [&](slot& each) {
+    bool const open = each.state() != slot_state::draining && each.state() != slot_state::closed;
+    if (open && (least == nullptr || worth(each) < worth(*least))) least = &each;
+  });
+  if (least != nullptr) least->drain();
+}
+
+slot& pool::open_slot(roster_entry& at) {
+  auto const free = std::find(slots_.begin(), slots_.end(), nullptr);
+  auto const number = static_cast<std::uint32_t>(free - slots_.begin());
+  if (free == slots_.end()) slots_.emplace_back();
+  slots_[number] =
+      std::make_unique<slot>(loop_, static_cast<slot_host&>(*this), params_.slot, at.address, number, at.number);
+  slots_[number]->open();
+  return *slots_[number];
+}
+
+std::uint32_t pool::open_replacement(std::uint32_t endpoint, std::uint32_t of, rotation_reason why) {
+  slot const& made = open_slot(roster_[endpoint]);
+  if (params_.observer != nullptr) {
+    params_.observer->on(events::slot_replaced{
+        .at = loop_.now(), .endpoint = made.endpoint(), .slot = of, .by = made.number(), .why = to_string(why)});
+  }
+  return made.number();
+}
+
+void pool::on_connected(slot& one, roster_entry& at) {
+  std::optional<responsiveness> responds(std::in_place, params_.responsiveness, loop_.now());
+  if (one.number() == at.rotation->replacement()) {
+    // an endpoint that is merely slow is dialed less and less often
+    if (auto const& before = slots_[at.rotation->replaced()]->responsiveness) responds = before;
+    responds->on_replaced(loop_.now());
+  }
+  one.responsiveness = responds;
+  auto const age = age_.replace_after(loop_.random());
+  at.rotation->on_ready(one.number(), age ? saturating_add(loop_.now(), *age) : never);
+}
+
+void pool::on_disconnected(slot& one, roster_entry& at, duration lifetime, bool by_server) {
+  age_.observed_end(loop_.now(), lifetime, by_server && one.proven());
+  at.rotation->on_gone(one.number());
+}
+
+void pool::note_response(slot& one, roster_entry& at, status_code outcome, duration held) {
+  if (!one.responsiveness || outcome == status_code::cancelled || outcome == status_code::unavailable) return;
+  time_point const now = loop_.now();
+  if (outcome != status_code::deadline_exceeded) return one.responsiveness->on_response(now);
+  if (one.responsiveness->on_deadline(now, now - held)) at.rotation->want(one.number(), rotation_reason::unresponsive);
 }
 
 void pool::request_dial(slot& one) {
-  endpoints_[one.endpoint_number()].queue.push_back(one);
+  roster_[one.endpoint_number()].dial_queue.push_back(one);
   keep_house_soon();
 }
 
 void pool::release_dial(slot& one) noexcept {
-  endpoint& at = endpoints_[one.endpoint_number()];
+  roster_entry& at = roster_[one.endpoint_number()];
   one.unlink();
   if (at.dialing == &one) at.dialing = nullptr;
   keep_house_soon();
 }
 
 void pool::grant_dials() {
-  for (endpoint& at : endpoints_) {
-    if (at.dialing != nullptr) continue;
-    if (slot* const next = at.queue.try_pop_front()) {
+  roster_.for_each([](roster_entry& at) {
+    if (at.dialing != nullptr) return;
+    if (slot* const next = at.dial_queue.try_pop_front()) {
       at.dialing = next;
       next->grant_dial();
     }
-  }
+  });
 }
 
-channel* pool::open_channel(slot& one) { return channels_->open(one.endpoint()); }
+channel* pool::open_channel(slot& one) { return channels_->open(roster_[one.endpoint_number()].is); }
 
 void pool::on_slot_changed(slot& one, slot_state from, slot_state to, std::string_view why, duration spent) {
-  if (from == slot_state::vacant) --vacant_;
-  if (from == slot_state::ready || to == slot_state::ready) rebuild();
+  census_.moved(from, to);
+  roster_entry& at = roster_[one.endpoint_number()];
+  at.slots.moved(from, to);
+  may_grow_ = true;
+  to_publish_ = true;
+  if (to == slot_state::closed) to_sweep_ = true;
+  bool const lost = from == slot_state::ready && (to == slot_state::idle || to == slot_state::backing_off);
+  if (from == slot_state::ready || to == slot_state::ready) {
+    if (to == slot_state::ready && at.slots.ready() == 1) at.connected_since = loop_.now();
+    ask_for_health(at);
+    rebuild();
+  }
+  if (to == slot_state::ready) on_connected(one, at);
+  if (from == slot_state::ready) on_disconnected(one, at, spent, to == slot_state::idle);
+  if (from == slot_state::connecting && to != slot_state::ready) at.rotation->on_gone(one.number());
+  if (resolver_ != nullptr && (lost || to == slot_state::backing_off)) resolver_->refresh();
   if (params_.observer != nullptr) {
     params_.observer->on(events::slot_changed{.at = loop_.now(),
                                               .endpoint = one.endpoint(),
@@ -126,28 +352,101 @@ void pool::on_slot_changed(slot& one, slot_state from, slot_state to, std::strin
 // a call succeeded there: nobody waits out a backoff for that endpoint. That it accepted a connection would not do: servers
 // that accept and drop would be dialed in a circle
 void pool::on_slot_proven(slot& one) {
-  for (auto const& other : slots_) {
-    if (other.get() != &one && other->endpoint_number() == one.endpoint_number()) other->nudge();
-  }
+  for_each_slot(roster_[one.endpoint_number()], [&](slot& other) {
+    if (&other != &one) other.nudge();
+  });
 }
 
 void pool::rebuild() {
-  std::vector<balance::candidate> candidates;
-  candidates.reserve(slots_.size());
-  ready_.clear();
-  for (auto const& one : slots_) {
-    if (one->state() != slot_state::ready) continue;
-    ready_.push_back(one.get());
-    candidates.push_back({.slot = one->number(),
-                          .endpoint = one->endpoint_number(),
-                          .endpoint_hash = endpoints_[one->endpoint_number()].hash,
-                          .in_flight = &one->in_flight()});
+  bool const panicked = selection_.panicking();
+  std::uint32_t const priority = selection_.priority();
+  time_point const again = selection_.rebuild(loop_.now(), roster_, slots_);
+  loop_.disarm(reselect_);
+  if (again != never) loop_.arm(reselect_, again);
+  may_grow_ = true;
+  to_publish_ = true;
+  if (params_.observer == nullptr) return;
+  if (selection_.panicking() != panicked) {
+    params_.observer->on(events::panic_changed{.at = loop_.now(),
+                                               .panicking = selection_.panicking(),
+                                               .usable = selection_.usable(),
+                                               .endpoints = selection_.endpoints()});
   }
-  picker_.rebuild(candidates);
+  if (selection_.priority() != priority) {
+    params_.observer->on(events::priority_changed{.at = loop_.now(), .from = priority, .to = selection_.priority()});
+  }
+}
+
+void pool::on_reselect() {
+  rebuild();
+  keep_house_soon();
+}
+
+// ---- health
+
+void pool::look_after(roster_entry& one) {
+  if (one.rotation != nullptr) return;
+  one.rotation =
+      std::make_unique<slot_rotation>(loop_, static_cast<rotation_host&>(*this), params_.rotation, one.number);
+  if (!health_.any()) return;
+  one.health = std::make_unique<endpoint_health>(loop_, health_, one.number,
+                                                 endpoint_health::listener::to<&pool::on_health_changed>(*this));
+  if (outlier_) outlier_->add(one.number);
+}
+
+void pool::on_health_changed(endpoint_health& of) {
+  rebuild();
+  keep_house_soon();
+  if (params_.observer == nullptr || of.was() == of.verdict().severity()) return;
+  roster_entry const& at = roster_[of.endpoint_number()];
+  params_.observer->on(events::health_changed{.at = loop_.now(),
+                                              .endpoint = at.address,
+                                              .from = to_string(of.was()),
+                                              .to = to_string(of.verdict().severity()),
+                                              .why = of.verdict().why()});
+}
+
+void pool::sweep_outliers() {
+  for (health::outlier_change const& one : outlier_->sweep(loop_.now(), loop_.random())) {
+    endpoint_health& of = *roster_[one.endpoint].health;
+    switch (one.decision) {
+      case health::outlier_decision::ejected: of.set_outlier(true, to_string(one.method)); break;
+      case health::outlier_decision::readmitted: of.set_outlier(false, {}); break;
+      case health::outlier_decision::spared_by_enforcement:
+      case health::outlier_decision::spared_by_limit: break;
+    }
+  }
+  if (!outlier_->at_rest()) loop_.arm(outlier_due_, outlier_->next_sweep());
+}
+
+void pool::note_health(roster_entry& at, status_code outcome) {
+  bool const failed = params_.failure_codes.contains(outcome);
+  if (outlier_ && outcome != status_code::cancelled) {
+    outlier_->record(at.number, !failed);
+    if (!outlier_due_.armed()) loop_.arm(outlier_due_, std::max(outlier_->next_sweep(), loop_.now()));
+  }
+  at.health->on_done(outcome, failed);
+}
+
+// the health service is asked on the endpoint's oldest connection
+void pool::ask_for_health(roster_entry& of) {
+  if (!health_.check) return;
+  slot* oldest = nullptr;
+  for_each_slot(of, [&](slot& one) {
+    if (one.state() == slot_state::ready && (oldest == nullptr || one.since() < oldest->since())) oldest = &one;
+  });
+  of.health->ask_on(oldest != nullptr ? oldest->channel() : nullptr);
 }
 
 void pool::reset_backoff() {
-  for (auto const& one : slots_) one->nudge();
+  for_each_slot([](slot& one) { one.nudge(); });
+}
+
+void pool::rotate() {
+  for_each_slot([this](slot& one) {
+    if (one.state() != slot_state::ready) return;
+    roster_[one.endpoint_number()].rotation->want(one.number(), rotation_reason::asked);
+  });
 }
 
 // ---- picking
@@ -159,36 +458,35 @@ pool::acquired pool::acquire(waiter& one, error_code& error) {
     error = why_closed();
   } else if (waiters_.empty() && try_take(one)) {
     return acquired::now;
-  } else if (grow(); !one.wait_for_ready && hopeless()) {
+  } else if (grow(waiters_.size() + 1); !one.wait_for_ready && hopeless()) {
     error = errc::no_endpoint_ready;
-  } else if (waiting_ >= params_.max_waiting) {
+  } else if (waiters_.size() >= params_.max_waiting) {
     error = errc::queue_full;
   } else {
     waiters_.push_back(one);
-    ++waiting_;
+    heed_outside_calls();
     return acquired::later;
   }
   tell_refused(static_cast<errc>(error.value()), duration::zero());
   return acquired::never;
 }
 
-void pool::withdraw(waiter& one) noexcept {
-  if (!one.waiting()) return;
-  static_cast<millrace::list_base<waiter_tag>&>(one).unlink();
-  --waiting_;
-}
-
 bool pool::try_take(waiter& one) {
-  auto const picked = picker_.pick({.now = loop_.now(),
-                                    .avoid_slot = one.avoid_slot,
-                                    .avoid_endpoint = one.avoid_endpoint,
-                                    .hash = one.hash,
-                                    .in_flight = in_flight_});
+  if (!admits()) return false;
+  auto const picked = selection_.pick({.now = loop_.now(),
+                                       .avoid_slot = one.avoid_slot,
+                                       .avoid_endpoint = one.avoid_endpoint,
+                                       .hash = one.hash,
+                                       .in_flight = in_flight_});
   if (!picked) return false;
   slot* const chosen = with_room(*picked);
   if (chosen == nullptr) return false;
   chosen->take(one.into_);
   ++in_flight_;
+  roster_entry& at = roster_[chosen->endpoint_number()];
+  at.peak = std::max(at.peak, ++at.in_flight);
+  if (at.health != nullptr) at.health->on_picked();
+  if (scaling_.crowded(at.in_flight, at.slots.ready())) grow(waiters_.size());
   if (params_.observer != nullptr) {
     params_.observer->on(events::picked{.at = loop_.now(),
                                         .endpoint = chosen->endpoint(),
@@ -201,58 +499,85 @@ bool pool::try_take(waiter& one) {
 
 // policies do not know of room: from a full slot go on to the next one that has some
 slot* pool::with_room(std::size_t picked) noexcept {
-  for (std::size_t step = 0; step < ready_.size(); ++step) {
-    slot* const one = ready_[(picked + step) % ready_.size()];
-    if (one->in_flight() < params_.max_calls_per_slot) return one;
+  auto const chosen = selection_.chosen();
+  for (std::size_t step = 0; step < chosen.size(); ++step) {
+    slot* const one = chosen[(picked + step) % chosen.size()];
+    if (one->load() >= params_.max_calls_per_slot) continue;
+    auto const& health = roster_[one->endpoint_number()].health;
+    if (health == nullptr || selection_.panicking() || health->has_room()) return one;
   }
   return nullptr;
 }
 
 void pool::on_permit_released(slot& one, status_code outcome, duration held) noexcept {
+  note_outcome(one, outcome, held);
   --in_flight_;
-  picker_.on_done({.now = loop_.now(), .slot = one.number(), .code = outcome, .latency = held});
-  if (waiting_ > 0 || phase_ != phase::open) keep_house_soon();
+  --roster_[one.endpoint_number()].in_flight;
+  if (one.state() == slot_state::closed) to_sweep_ = true;
+  if (!waiters_.empty() || to_sweep_ || phase_ != phase::open) keep_house_soon();
+}
+
+// what is learned from a call's end, whoever made it
+void pool::note_outcome(slot& one, status_code outcome, duration held) {
+  time_point const now = loop_.now();
+  roster_entry& at = roster_[one.endpoint_number()];
+  selection_.on_done({.now = now, .slot = one.number(), .code = outcome, .latency = held});
+  if (limit_ && outcome != status_code::cancelled) {
+    bool const dropped = outcome == status_code::resource_exhausted || outcome == status_code::unavailable;
+    limit_->on_done(now, held, in_flight_, dropped);
+  }
+  if (outcome == status_code::ok && scaling_.on_done(now, at.number, held, at.in_flight, at.slots.ready())) {
+    scale(waiters_.size());
+  }
+  note_response(one, at, outcome, held);
+  if (at.health != nullptr) note_health(at, outcome);
 }
 
 // no slot is connected or about to be
 bool pool::hopeless() const noexcept {
-  bool open = false;
-  for (auto const& one : slots_) {
-    switch (one->state()) {
-      case slot_state::ready:
-      case slot_state::idle:
-      case slot_state::connecting: return false;
-      case slot_state::backing_off: open = true; break;
-      case slot_state::vacant:
-      case slot_state::draining:
-      case slot_state::closed: break;
-    }
-  }
-  return open;
+  if (!selection_.chosen().empty() || census_.dialing() > 0 || asking()) return false;
+  if (roster_.wanted().empty()) return resolved_ || !resolve_failure_.empty();
+  return census_.open() > 0;
+}
+
+// an endpoint is connected, and was asked whether it serves
+bool pool::asking() const noexcept {
+  return health_.check && std::ranges::any_of(roster_.wanted(), [](roster_entry const* one) {
+           return one->slots.ready() > 0 && one->health->pending();
+         });
 }
 
 std::string pool::why_not_ready() const {
-  if (!ready_.empty()) return {};
+  if (!selection_.chosen().empty()) return {};
   std::string text = "no endpoint is ready";
-  for (endpoint const& at : endpoints_) {
-    auto const one = std::find_if(slots_.begin(), slots_.end(), [&](auto const& each) {
-      return &at == &endpoints_[each->endpoint_number()] && !each->last_failure().empty();
+  if (roster_.wanted().empty()) {
+    return text.append(": ").append(!resolve_failure_.empty() ? resolve_failure_
+                                    : resolved_               ? "there are none"
+                                                              : "they are not known yet");
+  }
+  std::size_t told = 0;
+  for (roster_entry const* const at : roster_.wanted()) {
+    if (told++ == most_reasons) {
+      return text.append("; and ").append(std::to_string(roster_.wanted().size() - most_reasons)).append(" more");
+    }
+    auto const one = std::ranges::find_if(slots_, [&](auto const& each) {
+      return each != nullptr && each->endpoint_number() == at->number && !each->last_failure().empty();
     });
-    text.append("; ").append(at.name).append(": ");
+    text.append("; ").append(at->address).append(": ");
     text.append(one != slots_.end() ? (*one)->last_failure() : std::string("not connected yet"));
   }
   return text;
 }
 
 void pool::refuse(waiter& one, errc why) {
-  withdraw(one);
+  waiters_.remove(one);
   tell_refused(why, loop_.now() - one.since_);
   one.on_served_(why);
 }
 
 void pool::give_up(waiter& one, errc why) {
   if (!one.waiting()) return;
-  withdraw(one);
+  waiters_.remove(one);
   tell_refused(why, loop_.now() - one.since_);
 }
 
@@ -268,19 +593,69 @@ void pool::refuse_waiters(errc why) {
   while (waiter* const one = waiters_.front()) refuse(*one, why);
 }
 
-void pool::grow() {
-  if (vacant_ == 0) return;
-  std::vector<slot_size> sizes;
-  sizes.reserve(slots_.size());
-  for (auto const& one : slots_) {
-    slot_state const state = one->state();
-    sizes.push_back({.endpoint = one->endpoint_number(),
-                     .open = state != slot_state::vacant,
-                     .dialing = state == slot_state::idle || state == slot_state::connecting,
-                     .ready = state == slot_state::ready,
-                     .free = params_.max_calls_per_slot - std::min(one->in_flight(), params_.max_calls_per_slot)});
+bool pool::admits() const noexcept {
+  return (params_.max_in_flight == 0 || in_flight_ < params_.max_in_flight) &&
+         (!limit_ || in_flight_ < limit_->limit());
+}
+
+// so many calls wait for room: looks again when a slot has changed since, or when many more wait
+void pool::grow(std::uint32_t waiting) {
+  if (may_grow_ || waiting > 2 * looked_with_) scale(waiting);
+}
+
+void pool::scale(std::uint32_t waiting) {
+  if (phase_ != phase::open) return;
+  for (;;) {
+    may_grow_ = false;
+    looked_with_ = waiting;
+    auto const sizes = loads();
+    auto const decision =
+        scaling_.look(loop_.now(), {.endpoints = sizes, .max_slots = bounds().max, .waiting = admits() ? waiting : 0});
+    loop_.disarm(rescale_);
+    if (decision.again != never) loop_.arm(rescale_, decision.again);
+    if (decision.open_on) {
+      open_slot(roster_[*decision.open_on]);
+    } else if (decision.drain_on) {
+      drain_one_of(roster_[*decision.drain_on]);
+    } else {
+      return;
+    }
   }
-  if (auto const at = slot_to_grow(sizes)) slots_[*at]->open();
+}
+
+std::vector<endpoint_load> pool::loads() {
+  std::vector<endpoint_load> made;
+  auto const wanted = roster_.wanted();
+  auto const [min, max] = bounds();
+  made.reserve(wanted.size());
+  for (std::uint32_t at = 0; at < wanted.size(); ++at) {
+    roster_entry& one = *wanted[at];
+    auto const count = static_cast<std::uint32_t>(wanted.size());
+    std::uint32_t const share = min / count + (at < min % count ? 1 : 0);
+    // a slot that is replaced and the one that takes over count as one
+    std::uint32_t const taking_over = one.rotation->replacement() ? 1 : 0;
+    // what takes no calls now does not grow
+    bool const grows = one.is.priority == selection_.priority() && (one.usable() || one.slots.ready() == 0);
+    made.push_back({.endpoint = one.number,
+                    .min_slots = share,
+                    .max_slots = grows ? max : std::max(share, one.slots.open()),
+                    .open = one.slots.open() - taking_over,
+                    .dialing = one.slots.dialing() - taking_over,
+                    .ready = one.slots.ready(),
+                    .draining = one.slots.in(slot_state::draining),
+                    .in_flight = 0,
+                    .peak = std::exchange(one.peak, one.in_flight),
+                    .free = 0});
+  }
+  for (auto const& one : slots_) {
+    if (one == nullptr || one->state() != slot_state::ready) continue;
+    auto const at = std::ranges::find(made, one->endpoint_number(), &endpoint_load::endpoint);
+    if (at == made.end()) continue;
+    at->in_flight += one->load();
+    at->free += params_.max_calls_per_slot - std::min(one->load(), params_.max_calls_per_slot);
+  }
+  for (endpoint_load& one : made) one.peak = std::max(one.peak, one.in_flight);
+  return made;
 }
 
 // ---- chores
@@ -294,36 +669,54 @@ void pool::soon(chore*& place, void (pool::*what)()) noexcept {
 void pool::keep_house_soon() noexcept { soon(house_chore_, &pool::keep_house); }
 
 void pool::keep_house() {
+  if (std::exchange(to_publish_, false)) publish();
   if (phase_ == phase::open) {
-    grant_dials();
+    sweep();
     serve_waiters();
+    grow(waiters_.size());
+    grant_dials();
     refuse_the_hopeless();
     serve_ready_waits();
+    if (waiters_.empty()) heed_outside_calls();
   } else {
     check_drained();
   }
 }
 
+// frees closed slots, and forgets endpoints that are gone
+void pool::sweep() {
+  if (!std::exchange(to_sweep_, false)) return;
+  for (auto& one : slots_) {
+    if (one == nullptr || one->state() != slot_state::closed || one->load() > 0) continue;
+    census_.removed(slot_state::closed);
+    roster_[one->endpoint_number()].slots.removed(slot_state::closed);
+    one.reset();
+  }
+  roster_.for_each([this](roster_entry& one) {
+    if (one.wanted() || one.slots.all() > 0) return;
+    loop_.disarm(one.grace);
+    error_code const result = one.revoked ? make_error_code(errc::timed_out) : error_code{};
+    one.drain_waits.for_each([&](wait& each) { end(each, result); });
+    if (one.listed) return;
+    if (outlier_) outlier_->remove(one.number);
+    roster_.forget(one);
+  });
+}
+
 void pool::serve_waiters() {
   while (waiter* const one = waiters_.front()) {
-    if (!try_take(*one)) return grow();
-    withdraw(*one);
+    if (!try_take(*one)) return;
+    waiters_.remove(*one);
     one->on_served_({});
   }
 }
 
 void pool::refuse_the_hopeless() {
-  if (waiting_ == 0 || !hopeless()) return;
-  intrusive_list<waiter, waiter_tag> all;
-  all.splice_back(waiters_);
-  while (waiter* const one = all.front()) {
-    withdraw(*one);
-    if (one->wait_for_ready) {
-      waiters_.push_back(*one);
-      ++waiting_;
-    } else {
-      refuse(*one, errc::no_endpoint_ready);
-    }
+  if (waiters_.empty() || !hopeless()) return;
+  for (waiter* one = waiters_.front(); one != nullptr;) {
+    waiter* const next = waiters_.after(*one);
+    if (!one->wait_for_ready) refuse(*one, errc::no_endpoint_ready);
+    one = next;
   }
 }
 
@@ -337,10 +730,10 @@ void pool::enlist(ready_wait& one, ready_params wanted) {
   one.owner = this;
   one.min_ready = wanted.min_ready;
   ready_waits_.push_back(one);
-  if (wanted.min_ready > params_.max_slots) return end(one, errc::out_of_range);
   open();
+  if (resolved_ && wanted.min_ready > bounds().max) return end(one, errc::out_of_range);
   if (phase_ != phase::open) return end(one, why_closed());
-  open_slots(wanted.min_ready);
+  fill();
   loop_.arm(one.deadline, saturating_add(loop_.now(), wanted.timeout));
   keep_house_soon();
 }
@@ -366,14 +759,16 @@ void pool::enlist_drain(wait& one, duration grace) {
 void pool::start_drain() {
   if (phase_ != phase::fresh && phase_ != phase::open) return;
   phase_ = phase::draining;
+  resolver_.reset();
   drain_started_ = loop_.now();
   if (params_.observer != nullptr) {
-    params_.observer->on(
-        events::drain_started{.at = loop_.now(), .in_flight = in_flight_, .waiting = waiting_, .grace = drain_grace_});
+    params_.observer->on(events::drain_started{
+        .at = loop_.now(), .in_flight = in_flight_, .waiting = waiters_.size(), .grace = drain_grace_});
   }
   refuse_waiters(errc::pool_closed);
   ready_waits_.for_each([this](wait& one) { end(one, errc::pool_closed); });
-  for (auto const& one : slots_) one->drain();
+  if (outside_ != nullptr) outside_->close();
+  for_each_slot([](slot& one) { one.drain(); });
   loop_.arm(drain_timer_, saturating_add(loop_.now(), drain_grace_));
   keep_house_soon();
 }
@@ -391,16 +786,18 @@ void pool::on_drain_timer() {
 
 void pool::revoke_all() noexcept {
   phase_ = phase::revoking;
-  revoked_ = in_flight_;
+  revoked_ = in_flight_ + outside_in_flight();
   while (pool_client* const one = clients_.try_pop_front()) one->on_pool_closed();
-  for (auto const& one : slots_) {
-    one->revoke_permits();
-    one->end_drain();
-  }
+  for_each_slot([](slot& one) {
+    one.revoke_permits();
+    one.end_drain();
+  });
 }
 
 void pool::check_drained() {
-  if (phase_ != phase::closed && in_flight_ == 0) finish_drain();
+  if (phase_ == phase::closed || in_flight_ > 0) return;
+  if (phase_ == phase::draining && outside_in_flight() > 0) return;
+  finish_drain();
 }
 
 void pool::finish_drain() {
@@ -412,37 +809,46 @@ void pool::finish_drain() {
   }
   error_code const result = revoked_ == 0 ? error_code{} : make_error_code(errc::timed_out);
   drain_waits_.for_each([&](wait& one) { end(one, result); });
+  end_endpoint_drains(result);
+}
+
+void pool::end_endpoint_drains(error_code result) {
+  roster_.for_each([&](roster_entry& at) { at.drain_waits.for_each([&](wait& one) { end(one, result); }); });
 }
 
 // also the destructor's work: callers are told, nothing of theirs runs before the loop's next turn
 void pool::on_stop() noexcept {
+  if (outside_ != nullptr) outside_->detach();
   if (phase_ != phase::closed) phase_ = phase::revoking;
+  resolver_.reset();
   refuse_waiters(why_closed());
   ready_waits_.for_each([this](wait& one) { end(one, why_closed()); });
-  for (auto const& one : slots_) one->drain();
+  for_each_slot([](slot& one) { one.drain(); });
   revoke_all();
   phase_ = phase::closed;
   loop_.disarm(drain_timer_);
   drain_waits_.for_each([this](wait& one) { end(one, errc::timed_out); });
+  end_endpoint_drains(errc::timed_out);
 }
 
 pool_snapshot pool::snapshot() {
   pool_snapshot now{.slots = {},
                     .ready = ready(),
-                    .in_flight = in_flight_,
-                    .waiting = waiting_,
+                    .open = census_.open(),
+                    .in_flight = in_flight_ + outside_in_flight(),
+                    .waiting = waiters_.size(),
                     .draining = phase_ != phase::fresh && phase_ != phase::open,
                     .retry_budget = budget_.balance(loop_.now())};
-  for (auto const& one : slots_) {
-    now.slots.push_back({.number = one->number(),
-                         .endpoint = one->endpoint(),
-                         .state = one->state(),
-                         .in_state = loop_.now() - one->since(),
-                         .in_flight = one->in_flight(),
-                         .connections = one->connections(),
-                         .last_failure = one->last_failure(),
-                         .coalescing = one->coalescing()});
-  }
+  for_each_slot([&](slot& one) {
+    now.slots.push_back({.number = one.number(),
+                         .endpoint = one.endpoint(),
+                         .state = one.state(),
+                         .in_state = loop_.now() - one.since(),
+                         .in_flight = one.load(),
+                         .connections = one.connections(),
+                         .last_failure = one.last_failure(),
+                         .coalescing = one.coalescing()});
+  });
   return now;
 }
 

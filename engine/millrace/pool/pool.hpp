@@ -2,14 +2,22 @@
 #pragma once
 
 #include <millrace/base/hash_key.hpp>
+#include <millrace/health/outlier_detector.hpp>
 #include <millrace/loop/tag.hpp>
 #include <millrace/loop/wait.hpp>
+#include <millrace/pool/concurrency_limit.hpp>
+#include <millrace/pool/connection_age.hpp>
 #include <millrace/pool/lease.hpp>
 #include <millrace/pool/params.hpp>
 #include <millrace/pool/pool_client.hpp>
+#include <millrace/pool/roster.hpp>
+#include <millrace/pool/scaling.hpp>
+#include <millrace/pool/selection.hpp>
+#include <millrace/pool/sizing.hpp>
 #include <millrace/pool/slot.hpp>
 #include <millrace/pool/snapshot.hpp>
-#include <millrace/pool/waiter.hpp>
+#include <millrace/pool/waiting_queue.hpp>
+#include <millrace/resolve/resolver.hpp>
 
 #include <boost/asio/deferred.hpp>
 
@@ -18,7 +26,13 @@
 #include <string>
 #include <vector>
 
+namespace grpc {
+class ChannelInterface;
+}  // namespace grpc
+
 namespace millrace {
+
+class slot_publication;
 
 /// What `async_ready` waits for.
 struct ready_params {
@@ -39,11 +53,12 @@ struct acquire_params {
 /// needed, kept connected, picked by a policy, drained at the end.
 ///
 /// A call that finds no slot with room waits, first come first served. Watching, dialing, backing off and redialing go on by
-/// themselves on the loop.
+/// themselves on the loop. The endpoints may change at any time: those that are new are dialed, those that are gone finish the
+/// calls they have and are closed; the others notice nothing.
 ///
 /// Thread: the loop's, or any before the loop runs. Destroy it before the loop and after the leases; calls still in flight are
 /// then cancelled. For an orderly end use `async_drain` first.
-class pool final : private slot_host, private stop_listener {
+class pool final : private slot_host, private rotation_host, private resolver_listener, private stop_listener {
  public:
   /// Over gRPC channels. Throws std::invalid_argument as pool_params says.
   pool(loop& on, pool_params params);
@@ -79,21 +94,53 @@ class pool final : private slot_host, private stop_listener {
         [this](wait& one) { end(one, errc::cancelled); });
   }
 
+  /// The endpoints are these from now on, whatever a resolver said; its next answer replaces them again. An endpoint that is in
+  /// the set as before keeps its connections. Nothing when the pool drains or is closed. Throws std::invalid_argument as
+  /// `validate(endpoint_set)` does.
+  void update_endpoints(endpoint_set set);
+
+  /// Takes an endpoint out, for maintenance: no new call goes there, those in flight finish within `grace` or are cancelled, its
+  /// connections are closed. Completes then, with timed_out when calls had to be cancelled. It stays out until
+  /// `readmit_endpoint`. Errors besides: unknown_endpoint, cancelled (the drain goes on), pool_closed, loop_stopping.
+  template <class Token = boost::asio::deferred_t>
+  [[nodiscard]] auto async_drain_endpoint(std::string address, duration grace, Token&& token = {}) {
+    return async_wait_in<wait>(
+        loop_, std::forward<Token>(token),
+        [this, address = std::move(address), grace](wait& one) { enlist_endpoint_drain(one, address, grace); },
+        [this](wait& one) { end(one, errc::cancelled); });
+  }
+
+  /// Undoes async_drain_endpoint. unknown_endpoint when the pool has none of that address.
+  error_code readmit_endpoint(std::string_view address);
+
   /// A slot for a call of your own. Signature `void(error_code, lease)`; errors: timed_out, cancelled, queue_full,
-  /// no_endpoint_ready (never with `wait_for_ready`), pool_closed, loop_stopping.
+  /// waited_too_long, no_endpoint_ready (never with `wait_for_ready`), pool_closed, loop_stopping.
   template <class Token = boost::asio::deferred_t>
   [[nodiscard]] auto async_acquire(acquire_params wanted, Token&& token = {});
+
+  /// The pool as a channel for generated stubs: `Echo::NewStub(pool.stub_channel())`. Each call on it, through any of gRPC's
+  /// APIs, goes to a slot that the picker chooses; the slot counts it, and the pool learns how it went. Opens the pool. While one
+  /// exists and the pool is open, `loop::run` does not return. Throws std::logic_error without `pool_params::stub_calls`, and
+  /// over channels that are not gRPC's.
+  ///
+  /// Thread: the pool's; of what it returns, any. That may outlive the pool and the loop: calls then fail with UNAVAILABLE. A
+  /// drain waits for its calls, and at the end of the grace leaves them to themselves.
+  std::shared_ptr<grpc::ChannelInterface> stub_channel();
 
   pool_snapshot snapshot();
 
   /// Slots that are ready.
-  std::uint32_t ready() const noexcept { return static_cast<std::uint32_t>(ready_.size()); }
+  std::uint32_t ready() const noexcept { return census_.ready(); }
 
   /// Why no endpoint is ready: each with its last failure, in one line. Empty when one is.
   std::string why_not_ready() const;
 
   /// Redials slots that back off at once.
   void reset_backoff();
+
+  /// Replaces every connection by a new one, one after the other an endpoint, make-before-break: because credentials changed, or
+  /// what is behind an address.
+  void rotate();
 
   /// What retries of all clients of this pool draw on.
   retry::budget& budget() noexcept { return budget_; }
@@ -128,12 +175,6 @@ class pool final : private slot_host, private stop_listener {
   template <class Handler>
   class acquire_operation;
   class chore;
-  struct endpoint {
-    std::string name;
-    std::uint64_t hash = 0;  // of the name, for policies
-    slot* dialing = nullptr;
-    intrusive_list<slot, dial_queue_tag> queue;
-  };
   enum class phase { fresh, open, draining, revoking, closed };
 
   void request_dial(slot& one) override;
@@ -142,23 +183,70 @@ class pool final : private slot_host, private stop_listener {
   void on_slot_changed(slot& one, slot_state from, slot_state to, std::string_view why, duration spent) override;
   void on_slot_proven(slot& one) override;
   void on_permit_released(slot& one, status_code outcome, duration held) noexcept override;
+  std::uint32_t open_replacement(std::uint32_t endpoint, std::uint32_t of, rotation_reason why) override;
+  void drain_slot(std::uint32_t number) override { slots_[number]->drain(); }
+  void on_endpoints(endpoint_set set) override;
+  void on_resolve_failed(std::string_view why) override;
   void on_stop() noexcept override;
 
-  void open_slots(std::uint32_t count);
+  void publish_to(std::shared_ptr<slot_publication> whom);
+  void publish();
+  void on_outside_calls();
+  void heed_outside_calls();
+  std::uint32_t outside_in_flight() const noexcept;
+  balance::any_picker make_picker();
+
+  void apply(endpoint_set set);
+  void retire(roster_entry& one);
+  slot_bounds bounds() const noexcept;
+  std::uint32_t slots_asked_for();
+  void fill();
+  bool make_room(std::uint32_t round);
+  slot& open_slot(roster_entry& at);
+  void on_connected(slot& one, roster_entry& at);
+  void on_disconnected(slot& one, roster_entry& at, duration lifetime, bool by_server);
+  void note_outcome(slot& one, status_code outcome, duration held);
+  void note_response(slot& one, roster_entry& at, status_code outcome, duration held);
+  endpoint_set within_aperture(endpoint_set set);
+  template <class Visit>
+  void for_each_slot(Visit visit) {
+    for (auto const& one : slots_) {
+      if (one != nullptr) visit(*one);
+    }
+  }
+  template <class Visit>
+  void for_each_slot(roster_entry const& of, Visit visit) {
+    for_each_slot([&](slot& one) {
+      if (one.endpoint_number() == of.number) visit(one);
+    });
+  }
   void rebuild();
+  void on_reselect();
+  void look_after(roster_entry& one);
+  void on_health_changed(endpoint_health& of);
+  void sweep_outliers();
+  void note_health(roster_entry& at, status_code outcome);
+  void ask_for_health(roster_entry& of);
   bool try_take(waiter& one);
   slot* with_room(std::size_t picked) noexcept;
   bool hopeless() const noexcept;
-  void withdraw(waiter& one) noexcept;
+  bool asking() const noexcept;
+  bool admits() const noexcept;
+  void on_waited_out(waiter& one) { refuse(one, errc::waited_too_long); }
   void refuse(waiter& one, errc why);
   errc why_closed() const noexcept;
   void tell_refused(errc why, duration waited);
   void refuse_waiters(errc why);
-  void grow();
+  void grow(std::uint32_t waiting);
+  void scale(std::uint32_t waiting);
+  void on_rescale() { scale(waiters_.size()); }
+  std::vector<endpoint_load> loads();
+  void drain_one_of(roster_entry& at);
 
   void soon(chore*& place, void (pool::*what)()) noexcept;
   void keep_house_soon() noexcept;
   void keep_house();
+  void sweep();
   void grant_dials();
   void serve_waiters();
   void refuse_the_hopeless();
@@ -166,35 +254,53 @@ class pool final : private slot_host, private stop_listener {
 
   void enlist(ready_wait& one, ready_params wanted);
   void end(wait& one, error_code result) noexcept;
+  void enlist_endpoint_drain(wait& one, std::string const& address, duration grace);
+  void on_endpoint_grace_over(roster_entry& one);
   void enlist_drain(wait& one, duration grace);
   void start_drain();
   void on_drain_timer();
   void revoke_all() noexcept;
   void check_drained();
   void finish_drain();
+  void end_endpoint_drains(error_code result);
 
   loop& loop_;
   pool_params const params_;
   std::unique_ptr<channel_factory> channels_;
-  std::vector<endpoint> endpoints_;
-  std::vector<std::unique_ptr<slot>> slots_;
-  std::vector<slot*> ready_;  // in the order last given to the picker
-  balance::any_picker picker_;
+  roster roster_;
+  bool resolved_ = false;  // the endpoints were told once
+  std::string resolve_failure_;
+  std::vector<std::unique_ptr<slot>> slots_;  // by number; null where there is none
+  slot_census census_;
+  std::uint64_t const aperture_seed_;
+  connection_age age_;
+  selection selection_;
+  timer reselect_{bound<void()>::to<&pool::on_reselect>(*this)};
+  scaling scaling_;
+  timer rescale_{bound<void()>::to<&pool::on_rescale>(*this)};
+  health_params const health_;
+  std::optional<health::outlier_detector> outlier_;
+  timer outlier_due_{bound<void()>::to<&pool::sweep_outliers>(*this)};
+  std::optional<concurrency_limit> limit_;
   retry::budget budget_;
-  intrusive_list<waiter, waiter_tag> waiters_;
+  waiting_queue waiters_;
   intrusive_list<pool_client, pool_client_tag> clients_;
   wait_list ready_waits_;
   wait_list drain_waits_;
-  std::uint32_t vacant_ = 0;
-  std::uint32_t waiting_ = 0;
+  std::shared_ptr<slot_publication> outside_;  // null until somebody asks for a stub channel, who shares it
+  bool may_grow_ = true;                       // something has changed since growth was considered
+  std::uint32_t looked_with_ = 0;              // calls waiting then
+  bool to_sweep_ = false;                      // slots are closed, or endpoints gone
   std::uint32_t in_flight_ = 0;
   std::uint32_t revoked_ = 0;
   phase phase_ = phase::fresh;
+  bool to_publish_ = false;
   chore* house_chore_ = nullptr;  // queued on the loop, as the next; they outlive the pool
   chore* drain_chore_ = nullptr;
   duration drain_grace_{};
   time_point drain_started_{};
   timer drain_timer_{bound<void()>::to<&pool::on_drain_timer>(*this)};
+  std::unique_ptr<resolver> resolver_;  // gone before what it tells
 };
 
 /// An async_acquire under way.

@@ -2,23 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <span>
 
 namespace millrace {
 
-/// What sizing needs to know of one slot.
-struct slot_size {
-  std::uint32_t endpoint;
-  bool open;     ///< Not vacant.
-  bool dialing;  ///< Idle or connecting: a connection is on its way.
-  bool ready;
-  std::uint32_t free;  ///< Calls it can still take.
+/// How many slots a pool may have.
+struct slot_bounds {
+  std::uint32_t min;  ///< Kept open.
+  std::uint32_t max;  ///< Open at once; slots that drain do not count.
 };
 
-/// Which vacant slot a pool should open because calls wait for room (gRFC A105's rule: a new connection only when every
-/// ready one is full, one dial at a time an endpoint). While none is ready, only an endpoint that was not tried yet. None when
-/// there is room, when room is on its way, or when all are open.
-std::optional<std::uint32_t> slot_to_grow(std::span<slot_size const> slots) noexcept;
+/// What `pool_params::min_slots` and `max_slots` come to with so many endpoints.
+slot_bounds slots_for(std::uint32_t min_slots, std::uint32_t max_slots, std::uint32_t endpoints) noexcept;
 
 }  // namespace millrace

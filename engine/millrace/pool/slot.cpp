@@ -101,12 +101,20 @@ void slot::take(permit& into) noexcept {
 
 void slot::put_back(permit& one, status_code outcome) noexcept {
   --in_flight_;
-  if (outcome == status_code::ok && !machine_.proven()) {
-    step(slot_event::proven{});
-    if (machine_.proven()) host_.on_slot_proven(*this);
-  }
+  learn(outcome);
   host_.on_permit_released(*this, outcome, loop_.now() - one.taken_);
-  if (in_flight_ == 0) step(slot_event::last_call_done{});
+  if (load() == 0) step(slot_event::last_call_done{});
+}
+
+void slot::on_outside_done(status_code outcome) {
+  learn(outcome);
+  if (load() == 0) step(slot_event::last_call_done{});
+}
+
+void slot::learn(status_code outcome) {
+  if (outcome != status_code::ok || machine_.proven()) return;
+  step(slot_event::proven{});
+  if (machine_.proven()) host_.on_slot_proven(*this);
 }
 
 void slot::revoke_permits() noexcept {

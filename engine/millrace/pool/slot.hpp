@@ -2,12 +2,15 @@
 #pragma once
 
 #include <millrace/base/event_pump.hpp>
+#include <millrace/pool/outside_calls.hpp>
 #include <millrace/pool/permit.hpp>
+#include <millrace/pool/responsiveness.hpp>
 #include <millrace/pool/slot_machine.hpp>
 #include <millrace/pool/watcher.hpp>
 #include <millrace/time/timer.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -51,10 +54,23 @@ class slot : public list_base<dial_queue_tag> {
   slot_state state() const noexcept { return machine_.state(); }
   std::uint32_t const& in_flight() const noexcept { return in_flight_; }
 
+  /// Calls in flight on it, those of others included.
+  std::uint32_t load() const noexcept { return in_flight_ + outside_->count(); }
+  std::shared_ptr<outside_calls> const& outside() const noexcept { return outside_; }
+
+  /// Null while it has none.
+  millrace::channel* channel() const noexcept { return channel_; }
+
   /// Why it is not ready: the last failure, in the transport's words; empty before the first.
   std::string const& last_failure() const noexcept { return last_failure_; }
   time_point since() const noexcept { return since_; }
   std::uint32_t connections() const noexcept { return connections_; }
+
+  /// Its present connection, or the one it has just lost, carried a call that succeeded.
+  bool proven() const noexcept { return machine_.proven(); }
+
+  /// Whether its peer still answers; set by the pool at each connection.
+  std::optional<millrace::responsiveness> responsiveness;
 
   /// On all its channels so far.
   coalescing_stats coalescing() const {
@@ -65,11 +81,14 @@ class slot : public list_base<dial_queue_tag> {
   void open() { step(slot_event::open{}); }
   void grant_dial() { step(slot_event::dial_granted{}); }
   void nudge() { step(slot_event::nudge{}); }
-  void drain() { step(slot_event::drain{.in_use = in_flight_ > 0}); }
+  void drain() { step(slot_event::drain{.in_use = load() > 0}); }
   void end_drain() { step(slot_event::drain_elapsed{}); }
 
   /// Only while ready.
   void take(permit& into) noexcept;
+
+  /// A call of others on it has ended.
+  void on_outside_done(status_code outcome);
 
   /// Revokes every permit on it.
   void revoke_permits() noexcept;
@@ -92,6 +111,7 @@ class slot : public list_base<dial_queue_tag> {
   void on_explained(std::string_view why);
   void on_timer();
   void put_back(permit& one, status_code outcome) noexcept;
+  void learn(status_code outcome);
 
   loop& loop_;
   slot_host& host_;
@@ -100,11 +120,12 @@ class slot : public list_base<dial_queue_tag> {
   std::uint32_t const endpoint_number_;
   slot_machine machine_;
   event_pump<slot_event_at> pump_;
-  channel* channel_ = nullptr;
+  millrace::channel* channel_ = nullptr;
   watcher* watcher_ = nullptr;
   timer timer_{bound<void()>::to<&slot::on_timer>(*this)};
   intrusive_list<permit, permit_tag> permits_;
   std::uint32_t in_flight_ = 0;
+  std::shared_ptr<outside_calls> const outside_ = std::make_shared<outside_calls>();
   std::uint32_t connections_ = 0;
   coalescing_stats earlier_coalescing_;  // on channels that are closed
   time_point since_{};

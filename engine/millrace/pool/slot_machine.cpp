@@ -3,6 +3,8 @@
 
 #include <millrace/base/rng.hpp>
 
+#include <utility>
+
 namespace millrace {
 
 using namespace slot_action;
@@ -60,18 +62,31 @@ slot_actions slot_machine::on(time_point now, slot_event::observed event) noexce
       if (event.now_is != connectivity::ready) return lost(now, event.now_is);
       actions.push_back(watch(now));
       return actions;
+    case slot_state::draining: return dialing_on(now);
     case slot_state::vacant:
     case slot_state::idle:
     case slot_state::backing_off:
-    case slot_state::draining:
     case slot_state::closed: return actions;
   }
   return actions;
 }
 
 slot_actions slot_machine::on(time_point now, slot_event::watch_expired) noexcept {
+  if (state_ == slot_state::draining) return dialing_on(now);
   slot_actions actions;
   if (state_ == slot_state::connecting || state_ == slot_state::ready) actions.push_back(watch(now));
+  return actions;
+}
+
+// calls that a GOAWAY let finish keep a channel that dials again, which nothing but its end can stop
+slot_actions slot_machine::dialing_on(time_point now) noexcept {
+  slot_actions actions;
+  if (!dials_on_) return actions;
+  dials_on_ = seen_ == connectivity::connecting;
+  if (dials_on_)
+    actions.push_back(watch(now));
+  else
+    actions.push_back(release_dial{});
   return actions;
 }
 
@@ -107,8 +122,8 @@ slot_actions slot_machine::on(time_point, slot_event::drain event) noexcept {
     case slot_state::connecting:
     case slot_state::ready:
       if (event.in_use) {
-        // calls that a GOAWAY let finish may be in flight on a slot that is dialing again
-        if (state_ == slot_state::idle || state_ == slot_state::connecting) actions.push_back(release_dial{});
+        if (state_ == slot_state::idle) actions.push_back(release_dial{});
+        dials_on_ = state_ == slot_state::connecting;
         actions.push_back(disarm{});
         enter(slot_state::draining, "draining", actions);
       } else {
@@ -176,7 +191,9 @@ slot_actions slot_machine::lost(time_point now, connectivity seen) noexcept {
 }
 
 void slot_machine::close(std::string_view why, slot_actions& actions) noexcept {
-  if (state_ == slot_state::idle || state_ == slot_state::connecting) actions.push_back(release_dial{});
+  if (state_ == slot_state::idle || state_ == slot_state::connecting || std::exchange(dials_on_, false)) {
+    actions.push_back(release_dial{});
+  }
   actions.push_back(disarm{});
   enter(slot_state::closed, why, actions);
   if (has_channel_) actions.push_back(close_channel{});

@@ -115,6 +115,7 @@ class slot_machine {
   void fail(time_point now, std::string_view why, slot_actions& actions) noexcept;
   void close(std::string_view why, slot_actions& actions) noexcept;
   slot_actions connected(time_point now) noexcept;
+  slot_actions dialing_on(time_point now) noexcept;
   slot_actions lost(time_point now, connectivity seen) noexcept;
   slot_action::watch watch(time_point now) noexcept;
 
@@ -124,6 +125,7 @@ class slot_machine {
   slot_state state_ = slot_state::vacant;
   connectivity seen_ = connectivity::idle;  // the channel's last known connectivity
   bool has_channel_ = false;
+  bool dials_on_ = false;  // it drains, and its channel is still dialing: the turn is kept until that is over
   bool proven_ = false;
   time_point ready_since_{};
 };

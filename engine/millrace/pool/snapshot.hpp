@@ -26,6 +26,7 @@ struct slot_snapshot {
 struct pool_snapshot {
   std::vector<slot_snapshot> slots;
   std::uint32_t ready = 0;
+  std::uint32_t open = 0;  ///< Slots that are neither draining nor closed.
   std::uint32_t in_flight = 0;
   std::uint32_t waiting = 0;
   bool draining = false;

@@ -33,6 +33,7 @@ class waiter : private list_base<waiter_tag> {
 
  private:
   friend class pool;
+  friend class waiting_queue;
   template <class T, class Tag>
   friend class intrusive_list;
 

@@ -3,6 +3,7 @@
 
 #include <millrace/retry/budget.hpp>
 #include <millrace/retry/policy.hpp>
+#include <millrace/retry/throttle.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -31,15 +32,28 @@ std::optional<duration> parse_pushback(std::string_view text) noexcept {
 
 }  // namespace
 
-attempt_machine::attempt_machine(retry_policy const& policy, budget& budget, rng& random, time_point deadline) noexcept
-    : policy_(policy), budget_(budget), random_(random), deadline_(deadline), backoff_(backoff_of(policy)) {}
+attempt_machine::attempt_machine(retry_policy const& policy, budget& budget, rng& random, time_point deadline,
+                                 throttle* of_server) noexcept
+    : policy_(policy),
+      budget_(budget),
+      random_(random),
+      deadline_(deadline),
+      throttle_(of_server),
+      backoff_(backoff_of(policy)) {}
 
 attempt_action attempt_machine::resume(attempt_outcome const& outcome) noexcept {
   bool const unsent = outcome.never_left && !outcome.committed;
   if (!unsent) ++attempts_;
   if (denied_) return *denied_;
+  if (throttle_ != nullptr && !unsent) tell_throttle(outcome);
   if (outcome.committed) return deny(retry_denial::committed);
   return unsent ? after_unsent(outcome) : after_sent(outcome);
+}
+
+// A6: what a server answers to malformed requests is not its failure
+void attempt_machine::tell_throttle(attempt_outcome const& outcome) noexcept {
+  bool const forbidden = outcome.pushback && !parse_pushback(*outcome.pushback);
+  if (forbidden || policy_.retryable.contains(outcome.code)) throttle_->record_failure();
 }
 
 attempt_action attempt_machine::after_unsent(attempt_outcome const& outcome) noexcept {
@@ -54,6 +68,7 @@ attempt_action attempt_machine::after_sent(attempt_outcome const& outcome) noexc
   if (attempts_ >= policy_.max_attempts) return deny(retry_denial::attempts);
   auto const delay = wait(outcome.pushback);
   if (!delay) return deny(retry_denial::pushback);
+  if (throttle_ != nullptr && !throttle_->allows_retry()) return deny(retry_denial::budget);
   return schedule(outcome.at, saturating_add(outcome.at, *delay), false);
 }
 

@@ -14,6 +14,7 @@
 namespace millrace::retry {
 
 class budget;
+class throttle;
 struct retry_policy;
 
 /// How an attempt failed.
@@ -40,13 +41,14 @@ using attempt_action = std::variant<retry_at, retry_denial>;
 /// | 1 | belongs to a call that was cancelled, or was denied before              | that denial     |
 /// | 2 | is committed                                                            | `committed`     |
 /// | 3 | never left, and `most_transparent` others of its call did not           | `attempts`      |
-/// | 4 | never left                                                              | go on with 8    |
+/// | 4 | never left                                                              | go on with 9    |
 /// | 5 | ended with a code that the policy does not list, whatever the pushback  | `not_retryable` |
 /// | 6 | was the last of the policy's `max_attempts`                             | `attempts`      |
 /// | 7 | came with a pushback that is negative or not a number                   | `pushback`      |
-/// | 8 | would be followed by one at or after the deadline                       | `deadline`      |
-/// | 9 | finds the budget empty                                                  | `budget`        |
-/// |10 | is any other: a retry, now paid for                                     | `retry_at`      |
+/// | 8 | finds its server throttled, unless it never left                        | `budget`        |
+/// | 9 | would be followed by one at or after the deadline                       | `deadline`      |
+/// |10 | finds the budget empty                                                  | `budget`        |
+/// |11 | is any other: a retry, now paid for                                     | `retry_at`      |
 ///
 /// The first attempt that never left is repeated at once. Any other retry waits for the pushback, which also resets the
 /// backoff, or else for the backoff's next step, which both kinds of retry share.
@@ -55,8 +57,10 @@ class attempt_machine {
   /// Transparent retries a call may have: a bound on what gRPC leaves unbounded.
   static constexpr unsigned most_transparent = 10;
 
-  /// Expects a validated policy. `deadline` is the call's, `never` if it has none.
-  attempt_machine(retry_policy const& policy, budget& budget, rng& random, time_point deadline) noexcept;
+  /// Expects a validated policy. `deadline` is the call's, `never` if it has none. `of_server` is told of failures that a retry
+  /// could mend; its successes are the caller's to tell. Null: no throttling.
+  attempt_machine(retry_policy const& policy, budget& budget, rng& random, time_point deadline,
+                  throttle* of_server = nullptr) noexcept;
 
   /// An attempt ended. The deposit in the budget, one a call, is the caller's.
   attempt_action resume(attempt_outcome const& outcome) noexcept;
@@ -74,6 +78,7 @@ class attempt_machine {
   unsigned previous_attempts() const noexcept { return attempts_; }
 
  private:
+  void tell_throttle(attempt_outcome const& outcome) noexcept;
   attempt_action after_unsent(attempt_outcome const& outcome) noexcept;
   attempt_action after_sent(attempt_outcome const& outcome) noexcept;
   std::optional<duration> wait(std::optional<std::string_view> pushback) noexcept;
@@ -84,6 +89,7 @@ class attempt_machine {
   budget& budget_;
   rng& random_;
   time_point deadline_;
+  throttle* throttle_;
   backoff backoff_;
   unsigned attempts_ = 0;
   unsigned transparent_ = 0;

@@ -3,6 +3,7 @@
 
 #include <millrace/loop/loop.hpp>
 #include <millrace/loop/tag.hpp>
+#include <millrace/sim/health_call.hpp>
 #include <millrace/sim/net.hpp>
 
 #include <algorithm>
@@ -64,7 +65,7 @@ class channel::question {
   tag<&question::on_back> back_{*this};
 };
 
-channel::channel(net& in, sim::endpoint& to) : millrace::channel(to.name()), net_(in), to_(to) {
+channel::channel(net& in, sim::server& to) : millrace::channel(to.name()), net_(in), to_(to) {
   ++net_.live_channels_;
   to_.enter(*this);
 }
@@ -86,7 +87,7 @@ void channel::connect() {
 
 void channel::dial() {
   become(connectivity::connecting);
-  bool const hangs = to_.mode_ == endpoint::mode::black_hole;
+  bool const hangs = to_.mode_ == server::mode::black_hole;
   duration const takes = hangs ? net_.dial_timeout : std::min(net_.dial_timeout, to_.dial_latency_.draw(net_.random()));
   net_.events().arm(dialed_, saturating_add(net_.events().now(), takes));
   failure_ = takes == net_.dial_timeout ? "Timeout occurred: the peer does not answer" : "";
@@ -101,10 +102,10 @@ void channel::on_dialed() {
   end_dial();
   if (!failure_.empty()) return refused();
   switch (to_.mode_) {
-    case endpoint::mode::down: failure_ = to_.refusal_; return refused();
-    case endpoint::mode::black_hole: failure_ = "Timeout occurred: the peer does not answer"; return refused();
-    case endpoint::mode::flapping: net_.events().arm(flap_, saturating_add(net_.events().now(), to_.lifetime_)); break;
-    case endpoint::mode::up: break;
+    case server::mode::down: failure_ = to_.refusal_; return refused();
+    case server::mode::black_hole: failure_ = "Timeout occurred: the peer does not answer"; return refused();
+    case server::mode::flapping: net_.events().arm(flap_, saturating_add(net_.events().now(), to_.lifetime_)); break;
+    case server::mode::up: break;
   }
   connected();
 }
@@ -172,6 +173,10 @@ void channel::watch(tracked_operation& op, std::string_view owner, connectivity 
 void channel::explain(bound<void(std::string_view)> say) {
   question_ = new question(*this, say);
   question_->ask(net_, endpoint());
+}
+
+millrace::health_call* channel::ask_health(health_question const& question, health_listener& listener) {
+  return health_call::start(net_, *this, question, listener);
 }
 
 void channel::forget_explain() noexcept {

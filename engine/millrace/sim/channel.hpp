@@ -12,7 +12,7 @@
 
 namespace millrace::sim {
 
-class endpoint;
+class server;
 class net;
 
 struct rider_tag;
@@ -34,7 +34,7 @@ class rider : public list_base<rider_tag> {
 /// too; destroying the channel ends its watches.
 class channel final : public millrace::channel, public list_base<channel_tag> {
  public:
-  channel(net& in, sim::endpoint& to);
+  channel(net& in, sim::server& to);
   ~channel() override;
 
   connectivity state() override { return state_; }
@@ -42,10 +42,11 @@ class channel final : public millrace::channel, public list_base<channel_tag> {
   void watch(tracked_operation& op, std::string_view owner, connectivity last, time_point until) override;
   void explain(bound<void(std::string_view)> say) override;
   void forget_explain() noexcept override;
+  millrace::health_call* ask_health(health_question const& question, health_listener& listener) override;
 
   // for the endpoint and the transport
 
-  sim::endpoint& to() noexcept { return to_; }
+  sim::server& to() noexcept { return to_; }
 
   /// An attempt begins: it goes out at once, or when the dial is over.
   void board(rider& one);
@@ -69,7 +70,7 @@ class channel final : public millrace::channel, public list_base<channel_tag> {
   void refused();
 
   net& net_;
-  sim::endpoint& to_;
+  sim::server& to_;
   connectivity state_ = connectivity::idle;
   bool asked_ = false;  // the dial in flight is the slot's, not only a call's
   std::string failure_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <millrace/pool/channel.hpp>
+#include <millrace/resolve/endpoint.hpp>
 #include <millrace/sim/net.hpp>
 
 namespace millrace::sim {
@@ -12,7 +13,7 @@ class channel_factory final : public millrace::channel_factory {
  public:
   explicit channel_factory(net& in) noexcept : net_(in) {}
 
-  millrace::channel* open(std::string const& endpoint) override { return new channel(net_, net_.add(endpoint)); }
+  millrace::channel* open(endpoint const& to) override { return new channel(net_, net_.add(to.address)); }
 
  private:
   net& net_;

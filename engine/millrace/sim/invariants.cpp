@@ -48,7 +48,7 @@ void invariants::check_pool(pool& of) {
   if (in_flight != now.in_flight) {
     broken(fmt::format("the pool counts {} calls in flight, its slots {}", now.in_flight, in_flight));
   }
-  for (endpoint* const one : net_.endpoints()) {
+  for (server* const one : net_.servers()) {
     if (one->most_dials_in_flight() > 1) {
       broken(fmt::format("{} saw {} dials at once", one->name(), one->most_dials_in_flight()));
     }
@@ -64,7 +64,7 @@ void invariants::check_over() {
   if (net_.events().tags_out() != 0) broken(fmt::format("{} tags are still out", net_.events().tags_out()));
   if (net_.live_attempts() != 0) broken(fmt::format("{} attempts were not released", net_.live_attempts()));
   if (net_.live_channels() != 0) broken(fmt::format("{} channels are still open", net_.live_channels()));
-  for (endpoint* const one : net_.endpoints()) {
+  for (server* const one : net_.servers()) {
     if (one->in_flight() != 0) broken(fmt::format("{} has {} calls in flight", one->name(), one->in_flight()));
     if (one->dials_in_flight() != 0) broken(fmt::format("{} has a dial in flight", one->name()));
     if (one->connections() != 0) broken(fmt::format("{} has {} connections", one->name(), one->connections()));
@@ -94,6 +94,8 @@ hook_result invariants::on_done(call_context& context, status const&) {
 void invariants::on(events::slot_changed const& event) noexcept {
   if (event.slot >= slots_.size()) slots_.resize(event.slot + 1, slot_state::vacant);
   slot_state& now_is = slots_[event.slot];
+  // the number of a slot that is closed goes to a new one
+  if (now_is == slot_state::closed && event.from == slot_state::vacant) now_is = slot_state::vacant;
   if (now_is != event.from) {
     broken(fmt::format("slot {} left {}, and was {}", event.slot, to_string(event.from), to_string(now_is)));
   }

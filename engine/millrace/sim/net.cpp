@@ -9,29 +9,29 @@ namespace millrace::sim {
 
 net::net(loop& on, std::uint64_t seed) : loop_(on), port_(port_of(on)), random_(seed) {}
 
-endpoint& net::add(std::string_view name) {
-  if (auto const found = endpoints_.find(name); found != endpoints_.end()) return *found->second;
-  auto made = std::make_unique<endpoint>(*this, std::string(name));
-  return *endpoints_.emplace(std::string(name), std::move(made)).first->second;
+server& net::add(std::string_view name) {
+  if (auto const found = servers_.find(name); found != servers_.end()) return *found->second;
+  auto made = std::make_unique<server>(*this, std::string(name));
+  return *servers_.emplace(std::string(name), std::move(made)).first->second;
 }
 
-endpoint* net::find(std::string_view name) {
-  if (auto const found = endpoints_.find(name); found != endpoints_.end()) return found->second.get();
+server* net::find(std::string_view name) {
+  if (auto const found = servers_.find(name); found != servers_.end()) return found->second.get();
   std::string const host = std::string(name) + ':';
-  auto const found = endpoints_.lower_bound(host);
-  return found != endpoints_.end() && found->first.starts_with(host) ? found->second.get() : nullptr;
+  auto const found = servers_.lower_bound(host);
+  return found != servers_.end() && found->first.starts_with(host) ? found->second.get() : nullptr;
 }
 
-endpoint& net::operator[](std::string_view name) {
-  if (endpoint* const found = find(name)) return *found;
-  std::string text = fmt::format("sim::net: there is no endpoint '{}'; there are:", name);
-  for (auto const& [known, one] : endpoints_) text += ' ' + known;
+server& net::operator[](std::string_view name) {
+  if (server* const found = find(name)) return *found;
+  std::string text = fmt::format("sim::net: there is no server '{}'; there are:", name);
+  for (auto const& [known, one] : servers_) text += ' ' + known;
   throw std::out_of_range(text);
 }
 
-std::vector<endpoint*> net::endpoints() {
-  std::vector<endpoint*> all;
-  for (auto const& [name, one] : endpoints_) all.push_back(one.get());
+std::vector<server*> net::servers() {
+  std::vector<server*> all;
+  for (auto const& [name, one] : servers_) all.push_back(one.get());
   return all;
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <millrace/base/rng.hpp>
-#include <millrace/sim/endpoint.hpp>
 #include <millrace/sim/port.hpp>
+#include <millrace/sim/server.hpp>
 
 #include <cstdint>
 #include <map>
@@ -25,14 +25,14 @@ class net {
   net(loop& on, std::uint64_t seed);
 
   /// The endpoint of that name, `a:1`, made unless it exists. Pools make those they dial.
-  endpoint& add(std::string_view name);
+  server& add(std::string_view name);
 
   /// The endpoint of that name, `a:1`, or of that host, `a`. Throws std::out_of_range, naming those there are, when there is
   /// none: a typing error must not become a server that nobody dials.
-  endpoint& operator[](std::string_view name);
+  server& operator[](std::string_view name);
 
   /// All of them, in the order of their names.
-  std::vector<endpoint*> endpoints();
+  std::vector<server*> servers();
 
   /// A dial that hangs is given up by the channel after this long, as by gRPC.
   duration dial_timeout = std::chrono::seconds(20);
@@ -52,12 +52,12 @@ class net {
   friend class channel;
   friend class transport;
 
-  endpoint* find(std::string_view name);
+  server* find(std::string_view name);
 
   loop& loop_;
   port& port_;
   rng random_;
-  std::map<std::string, std::unique_ptr<endpoint>, std::less<>> endpoints_;
+  std::map<std::string, std::unique_ptr<server>, std::less<>> servers_;
   std::uint32_t live_channels_ = 0;
   std::uint32_t live_attempts_ = 0;
 };

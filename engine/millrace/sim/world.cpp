@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/sim/world.hpp>
 
+#include <millrace/resolve/target.hpp>
+
 #include <fmt/format.h>
 #include <boost/asio/bind_cancellation_slot.hpp>
 
@@ -25,6 +27,14 @@ std::uint64_t seed_from_environment(std::uint64_t otherwise) {
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
+// the endpoints that the target names; a resolver's servers are the story's to add
+endpoint_set listed_in(pool_params const& params) {
+  if (params.make_resolver) return {};
+  resolve::target const from = resolve::parse_target(params.target, "pool_params.target");
+  auto const* const listed = std::get_if<endpoint_set>(&from);
+  return listed == nullptr ? endpoint_set{} : *listed;
+}
+
 world::world(world_params params)
     : params_(std::move(params)),
       trace_(port{}.now()),
@@ -33,7 +43,7 @@ world::world(world_params params)
       start_(port_.now()) {
   loop_.random() = rng(params_.seed ^ 0x5eed);
   net_ = std::make_unique<sim::net>(loop_, params_.seed);
-  for (std::string const& name : parse_target(params_.pool.target)) net_->add(name);
+  for (endpoint const& one : listed_in(params_.pool)) net_->add(one.address);
   net_->dial_timeout = params_.pool.slot.dial_timeout;
   invariants_ = std::make_shared<invariants>(*net_, params_.pool.budget, params_.pool.slot.watch_slice);
   observers_.add(*invariants_);
@@ -64,7 +74,8 @@ world::~world() noexcept(false) {
 }
 
 void world::at(duration time, std::function<void()> what) {
-  loop_.arm(steps_.emplace_back(std::move(what)).due, saturating_add(start_, time));
+  ++planned_;
+  loop_.arm(steps_.emplace_back(*this, std::move(what)).due, saturating_add(start_, time));
 }
 
 void world::run_until(duration time) {
@@ -79,7 +90,7 @@ void world::run_until(duration time) {
     }
     loop_.work_finished();
     throw_if_broken();
-    if (until_calls_done_ && invariants_->open_calls() == 0) return;
+    if (until_calls_done_ && story_is_over()) return;
   }
   if (loop_.stopping()) {
     loop_.run();
@@ -89,7 +100,7 @@ void world::run_until(duration time) {
 }
 
 void world::run_calls() {
-  if (invariants_->open_calls() == 0) return;
+  if (story_is_over()) return;
   until_calls_done_ = true;
   run_until(elapsed() + std::chrono::hours(24));
   until_calls_done_ = false;
@@ -118,7 +129,7 @@ void world::on_call_done(call_record& one, call_result&& result) {
   one.finished = port_.now();
   one.result = std::move(result);
   invariants_->on_finished(one);
-  if (until_calls_done_ && invariants_->open_calls() == 0) loop_.interrupt();
+  if (until_calls_done_ && story_is_over()) loop_.interrupt();
 }
 
 std::optional<error_code> const& world::drain(duration grace) {

@@ -92,7 +92,8 @@ class world {
   void run_for(duration time) { run_until(elapsed() + time); }
   void run_until(duration time);
 
-  /// Until every call that the world made is done. Each has a deadline, so this ends.
+  /// Until all that is planned with `at` has happened and every call that the world made is done. Each has a deadline, so this
+  /// ends.
   void run_calls();
 
   /// Makes a call of `called()`. The record lives as long as the world.
@@ -113,12 +114,17 @@ class world {
 
  private:
   struct step {
-    step(std::function<void()> f) : what(std::move(f)) {}
+    step(world& of, std::function<void()> f) : in(of), what(std::move(f)) {}
+    world& in;
     std::function<void()> what;
     timer due{bound<void()>::to<&step::run>(*this)};
-    void run() { what(); }
+    void run() {
+      --in.planned_;
+      what();
+    }
   };
 
+  bool story_is_over() const noexcept { return planned_ == 0 && invariants_->open_calls() == 0; }
   void on_turn();
   void on_note(std::string_view what);
   void on_call_done(call_record& one, call_result&& result);
@@ -139,6 +145,7 @@ class world {
   std::unique_ptr<millrace::pool> pool_;
   std::optional<sim::client> client_;
   std::deque<step> steps_;
+  std::size_t planned_ = 0;  // those that have not happened
   bool until_calls_done_ = false;
   bool finished_ = false;
 };

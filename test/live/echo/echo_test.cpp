@@ -2,6 +2,8 @@
 #include "running_server.hpp"
 
 #include <support/catch.hpp>
+#include <support/corked.hpp>
+#include <support/process.hpp>
 
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
@@ -29,6 +31,10 @@ namespace {
 std::shared_ptr<grpc::Channel> channel_to(std::string const& address) {
   return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
 }
+
+// HealthCheckResponse
+std::string const serving = "\x08\x01";
+std::string const not_serving = "\x08\x02";
 
 struct outcome {
   grpc::Status status;
@@ -164,10 +170,52 @@ TEST_CASE("echo: a call given up while it is delayed is no harm", "[live][echo]"
 
 TEST_CASE("echo: it serves grpc.health.v1 beside the echo", "[live][echo]") {
   running_server server({.fail_rate = 1});
-  // HealthCheckResponse{status: SERVING}, which no echo of the empty request would be
+  // which no echo of the empty request would be
   auto const result = call(channel_to(server->address()), "/grpc.health.v1.Health/Check", "");
   CHECK(result.status.ok());
-  CHECK(result.reply == "\x08\x01");
+  CHECK(result.reply == serving);
+}
+
+TEST_CASE("echo: with --health SIGUSR1 turns the health of server and service, and says so", "[live][echo]") {
+  test::process program({"/bin/sh", "-c", "exec '" + program_path() + "' --port 0 --health 2>&1"});
+  std::string const greeting = program.read_line();
+  auto const channel = channel_to(greeting.substr(greeting.rfind(' ') + 1));
+  auto const health_of = [&](std::string const& request) {
+    return call(channel, "/grpc.health.v1.Health/Check", request).reply;
+  };
+  std::string const whole;
+  std::string const service = "\x0a\x12millrace.echo.Echo";
+  CHECK(health_of(whole) == serving);
+  CHECK(health_of(service) == serving);
+  program.signal(SIGUSR1);
+  CHECK(program.read_line() == "millrace-echo: health is NOT_SERVING now");
+  CHECK(health_of(whole) == not_serving);
+  CHECK(health_of(service) == not_serving);
+  CHECK(call(channel, "/a/b", "still answered").reply == "still answered");
+  program.signal(SIGUSR1);
+  CHECK(program.read_line() == "millrace-echo: health is SERVING now");
+  CHECK(health_of(whole) == serving);
+  CHECK(health_of(service) == serving);
+  program.signal(SIGTERM);
+  CHECK(program.read_line() == "millrace-echo: 1 calls served, 0 of them failed on purpose");
+}
+
+TEST_CASE("echo: a connection is told to go away when it is old enough", "[live][echo]") {
+  running_server server({.max_connection_age = 50ms, .max_connection_age_grace = 10s});
+  auto const channel = channel_to(server->address());
+  CHECK(call(channel, "/a/b", "young").reply == "young");
+  CHECK(channel->WaitForStateChange(GRPC_CHANNEL_READY, std::chrono::system_clock::now() + 10s));
+  CHECK(call(channel, "/a/b", "on a new one").reply == "on a new one");
+}
+
+TEST_CASE("echo: a connection has no more calls in flight than --max-streams", "[live][echo]") {
+  running_server server({.delay = 50ms, .max_streams = 1});
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server->address(), .max_slots = 1}};
+  millrace::client<echo::Echo> with(pool);
+  auto const before = std::chrono::steady_clock::now();
+  CHECK(test::flood(loop, with, 5, 5) == 5);
+  CHECK(std::chrono::steady_clock::now() - before >= 4 * 50ms);
 }
 
 TEST_CASE("echo: a port that is taken is an error", "[live][echo]") {
@@ -182,9 +230,12 @@ TEST_CASE("echo: a port that is taken is an error", "[live][echo]") {
 }
 
 TEST_CASE("echo: each bad value is refused in one line that names flag, value and what is allowed", "[live][echo]") {
-  for (auto const* const args : {"--port x", "--port 65536", "--port 0 --fail-rate 1.5", "--port 0 --fail-rate -1",
-                                 "--port 0 --delay 5", "--port 0 --status OK", "--port 0 --status 17",
-                                 "--port 0 --seed -1", "--port 0 --host ::1", "--port 0 --frobnicate 7"}) {
+  for (auto const* const args :
+       {"--port x", "--port 65536", "--port 0 --fail-rate 1.5", "--port 0 --fail-rate -1", "--port 0 --delay 5",
+        "--port 0 --status OK", "--port 0 --status 17", "--port 0 --seed -1", "--port 0 --max-streams 0",
+        "--port 0 --max-streams 2147483648", "--port 0 --max-connection-age 0", "--port 0 --max-connection-age 25h",
+        "--port 0 --max-connection-age-grace 1s", "--port 0 --max-connection-age 1s --max-connection-age-grace 25h",
+        "--port 0 --host ::1", "--port 0 --frobnicate 7"}) {
     INFO(args);
     auto const program = run_echo(args);
     std::string const text = args;

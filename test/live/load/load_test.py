@@ -129,6 +129,16 @@ class LoadTool(unittest.TestCase):
             self.assertEqual(run.returncode, 0, table)
             self.assertEqual(json.loads(out)["failed"], 0)
 
+    def test_an_interrupt_while_no_call_is_in_flight_ends_it_at_once(self):
+        with Echo() as a:
+            run = subprocess.Popen(command([a.address], "--rate", "0.5", "--duration", "60s"), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+            self.assertTrue(run.stderr.readline().endswith("0 in flight  1 of 1 connections ready  0 failed\n"))
+            run.send_signal(signal.SIGINT)
+            out, _ = run.communicate(timeout=20)
+        self.assertEqual(run.returncode, 0)
+        self.assertEqual(json.loads(out)["failed"], 0)
+
     def test_four_connections_are_four_sockets(self):
         with Echo("--delay", "5ms") as a:
             run = subprocess.Popen(command([a.address], "--connections", "4", "--duration", "60s"),

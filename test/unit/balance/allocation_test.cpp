@@ -7,7 +7,9 @@
 #include <support/catch.hpp>
 
 TEST_CASE("balance: neither a pick nor its outcome allocates", "[balance]") {
+  bool const weighted = GENERATE(false, true);
   millrace::balance::field some{0, 0, 0, 0, 1};
+  if (weighted) some.all[1].weight = 0.5;
   for (auto name : millrace::balance::policy_names()) {
     auto picker = millrace::balance::make_picker(name, 1);
     picker.rebuild(some.all);

@@ -36,7 +36,9 @@ bool allowed(candidate const& picked, std::span<candidate const> from, pick_info
 
 TEST_CASE("balance: every policy avoids the endpoint first, else the slot, whatever else there is",
           "[balance][avoid]") {
-  field const fields[] = {{0}, {0, 0}, {0, 1}, {0, 0, 0}, {0, 0, 1}, {1, 0, 0, 0, 0, 0, 0, 0}, {0, 1, 0, 1, 2, 2}};
+  field fields[] = {{0}, {0, 0}, {0, 1}, {0, 0, 0}, {0, 0, 1}, {1, 0, 0, 0, 0, 0, 0, 0}, {0, 1, 0, 1, 2, 2}};
+  bool const weighted = GENERATE(false, true);
+  for (field& some : fields) some.all[0].weight = weighted ? 20 : 1;
   for (std::string_view name : balance::policy_names()) {
     for (field const& some : fields) {
       auto policy = make_picker(name, 9);

@@ -121,6 +121,97 @@ TEST_CASE("maglev: shares are even but for the keys' own chance", "[balance][has
   }
 }
 
+TEST_CASE("ring_hash: an endpoint has keys by the weight of its source", "[balance][hashing][ring_hash]") {
+  auto some = field::apart(3);
+  some.weigh_endpoints({1, 2, 5});
+  any_picker policy = make_picker("ring_hash", 1, 8);
+  auto const share = shares(map(policy, some.all), 3);
+  for (std::uint32_t at = 0; at < 3; ++at) {
+    double const weight = some.all[at].endpoint_weight, mean = keys * weight / 8;
+    CHECK(std::abs(share[at] - mean) < 4 * mean * std::sqrt(8 / (1024 * weight) + 1 / mean));
+  }
+}
+
+TEST_CASE("maglev: an endpoint has keys by the weight of its source", "[balance][hashing][maglev]") {
+  auto some = field::apart(4);
+  some.weigh_endpoints({1, 2, 5, 500'000});
+  maglev policy{1, {.table_size = 5003}};
+  policy.rebuild(some.all);
+  // every place of the table once: shares are exact
+  std::vector<int> share(4);
+  for (std::uint64_t place = 0; place < 5003; ++place) ++share[policy.pick({.now = {}, .hash = place}).value()];
+  CHECK(share == std::vector<int>{1, 1, 1, 5000});
+  some.weigh_endpoints({1, 2, 5, 2});
+  policy.rebuild(some.all);
+  share.assign(4, 0);
+  for (std::uint64_t place = 0; place < 5003; ++place) ++share[policy.pick({.now = {}, .hash = place}).value()];
+  for (std::size_t at = 0; at < 4; ++at) CHECK(std::abs(share[at] - 500.3 * some.all[at].endpoint_weight) <= 2);
+}
+
+TEST_CASE("hashing: weights that are equal are as none", "[balance][hashing]") {
+  for (std::string_view name : both) {
+    auto some = field::apart(5);
+    any_picker plain = make_picker(name, 1, 5), equal = make_picker(name, 1, 35);
+    auto const mapped = map(plain, some.all);
+    some.weigh_endpoints({7, 7, 7, 7, 7});
+    CHECK(map(equal, some.all) == mapped);
+  }
+}
+
+TEST_CASE("hashing: a slow start moves no key, and another weight of the source does", "[balance][hashing]") {
+  for (std::string_view name : both) {
+    auto some = field::apart(4);
+    any_picker policy = make_picker(name, 1, 6);
+    auto const before = map(policy, some.all);
+    some.all[2].weight = 0.1;
+    CHECK(map(policy, some.all) == before);
+    some.weigh_endpoints({1, 1, 3, 1});
+    auto const after = map(policy, some.all);
+    CHECK(std::ranges::count(after, 2u) > std::ranges::count(before, 2u) * 3 / 2);
+  }
+}
+
+TEST_CASE("ring_hash: a weighted endpoint that goes moves its own keys only, when the sum of the weights is known",
+          "[balance][hashing][ring_hash]") {
+  auto some = field::apart(4);
+  some.weigh_endpoints({3, 1, 4, 2});
+  any_picker policy = make_picker("ring_hash", 1, 10);
+  auto const before = map(policy, some.all);
+  for (std::uint32_t gone = 0; gone < 4; ++gone) {
+    CHECK(moved_in_vain(before, map(policy, some.without(gone)), gone) == 0);
+    CHECK(map(policy, some.all) == before);
+  }
+}
+
+TEST_CASE("maglev: weighted endpoints in another order have the same keys", "[balance][hashing][maglev]") {
+  auto some = field::apart(7);
+  some.weigh_endpoints({3, 1, 4, 1, 5, 9, 2});
+  any_picker one = make_picker("maglev", 1), other = make_picker("maglev", 2);
+  auto const mapped = map(one, some.all);
+  std::vector<candidate> reversed(some.all.rbegin(), some.all.rend());
+  for (std::uint32_t at = 0; at < 7; ++at) reversed[at].slot = reversed[at].endpoint = at;
+  auto theirs = map(other, reversed);
+  for (auto& endpoint : theirs) endpoint = 6 - endpoint;
+  CHECK(theirs == mapped);
+}
+
+TEST_CASE("hashing: the load bound is by weight", "[balance][hashing]") {
+  for (std::string_view name : both) {
+    for (int i = 0; i < 20; ++i) {
+      auto some = field::apart(3);
+      some.weigh_endpoints({1, 2, 5});
+      any_picker policy = make_picker(name, 1, 8);
+      policy.rebuild(some.all);
+      std::size_t const home = policy.pick({.now = {}, .hash = key(i)}).value();
+      for (std::uint32_t calls = 0; calls < 800; ++calls) {
+        ++some.load[policy.pick({.now = {}, .hash = key(i), .in_flight = calls}).value()];
+      }
+      for (std::size_t at = 0; at < 3; ++at) CHECK(some.load[at] <= 125 * some.all[at].endpoint_weight);
+      CHECK(some.load[home] == 125 * some.all[home].endpoint_weight);
+    }
+  }
+}
+
 TEST_CASE("ring_hash: an endpoint that goes and returns moves its own keys only", "[balance][hashing][ring_hash]") {
   for (std::uint32_t size : {2u, 3u, 10u}) {
     auto some = field::apart(size);

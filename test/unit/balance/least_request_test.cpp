@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 using namespace millrace;
@@ -129,15 +130,43 @@ TEST_CASE("least_request: a weight of 0 is picked only among its like", "[balanc
   CHECK(policy.pick({}) == 0);
 }
 
-TEST_CASE("least_request: the greatest loads and weights do not overflow", "[balance][least_request]") {
-  std::uint32_t const most = ~std::uint32_t{0};
-  field some;
-  some.add(0, most);
-  some.add(1, most);
-  some.load[0] = most;
-  some.load[1] = most - 1;
+TEST_CASE("least_request: a weight of nearly everything is drawn nearly always, and its load is heeded",
+          "[balance][least_request]") {
+  auto some = field::weighted({1, 1, 1'000'000});
   least_request policy{5};
   policy.rebuild(some.all);
+  for (int i = 0; i < 50; ++i) CHECK(policy.pick({}) == 2);
+  some.load[2] = 1;  // the others are idle
+  for (int i = 0; i < 50; ++i) CHECK(policy.pick({}) != 2);
+}
+
+TEST_CASE("least_request: one that is much heavier than many others takes its part of the calls",
+          "[balance][least_request]") {
+  // 20 of 119: of two choices that are drawn alike it would take 2 of 100 at most
+  field some = field::weighted({20});
+  for (std::uint32_t endpoint = 1; endpoint < 100; ++endpoint) some.add(endpoint);
+  least_request policy{9};
+  policy.rebuild(some.all);
+  for (int i = 0; i < 11'900; ++i) ++some.load[policy.pick({}).value()];
+  CHECK(std::abs(static_cast<int>(some.load[0]) - 2000) < 100);
+}
+
+TEST_CASE("least_request: calls that come one after another are shared by weight", "[balance][least_request]") {
+  auto some = field::weighted({1, 3});
+  least_request policy{5};
+  policy.rebuild(some.all);
+  auto const count = histogram_of(policy, 2, 20'000);
+  CHECK(std::abs(count[0] - 5000) < 5 * std::sqrt(20'000 * 0.25 * 0.75));
+}
+
+TEST_CASE("least_request: the greatest loads and weights do not overflow", "[balance][least_request]") {
+  std::uint32_t const most = ~std::uint32_t{0};
+  auto some = field::weighted({1e290, 1e290, 1e289});
+  some.load = {most, most - 1, most};
+  least_request policy{5, 10};
+  policy.rebuild(some.all);
+  for (int i = 0; i < 50; ++i) CHECK(policy.pick({}) == 1);
+  policy.rebuild(std::span(some.all).first(2));
   for (int i = 0; i < 50; ++i) CHECK(policy.pick({}) == 1);
 }
 

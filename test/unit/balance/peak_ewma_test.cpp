@@ -67,6 +67,23 @@ TEST_CASE("peak_ewma: the one with the shorter answers costs less, times the cal
   CHECK(two.cheaper(0s) == 1);
 }
 
+TEST_CASE("peak_ewma: a weight divides the cost", "[balance][peak_ewma]") {
+  pair two;
+  two.some.all[1].weight = 3;
+  two.policy.rebuild(two.some.all);
+  two.done(0, 0s, 10ms);
+  two.done(1, 0s, 29ms);
+  CHECK(two.cheaper(0s) == 1);
+  two.done(1, 0s, 31ms);
+  CHECK(two.cheaper(0s) == 0);
+  two.some.all[1].weight = 0.5;
+  two.policy.rebuild(two.some.all);
+  two.done(0, 0s, 60ms);
+  CHECK(two.cheaper(0s) == 0);
+  two.done(0, 0s, 63ms);
+  CHECK(two.cheaper(0s) == 1);
+}
+
 TEST_CASE("peak_ewma: one slow answer counts at once and in full, a fast one little", "[balance][peak_ewma]") {
   pair two;
   two.done(1, 0s, 50ms);

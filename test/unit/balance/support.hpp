@@ -30,7 +30,20 @@ class field {
     return made;
   }
 
-  void add(std::uint32_t endpoint, std::uint32_t weight = 1) {
+  /// A slot of each weight, each on an endpoint of its own.
+  static field weighted(std::vector<double> const& weights) {
+    field made;
+    for (double weight : weights) made.add(static_cast<std::uint32_t>(made.all.size()), weight);
+    return made;
+  }
+
+  /// The same slots on endpoints of these weights, which only the hashing policies look at.
+  field& weigh_endpoints(std::initializer_list<std::uint32_t> weights) {
+    for (candidate& one : all) one.endpoint_weight = weights.begin()[one.endpoint];
+    return *this;
+  }
+
+  void add(std::uint32_t endpoint, double weight = 1) {
     auto const slot = static_cast<std::uint32_t>(all.size());
     all.push_back({.slot = slot,
                    .endpoint = endpoint,

@@ -60,3 +60,18 @@ TEST_CASE("status_code_set: contains what it was made of and nothing else", "[ba
   CHECK(status_code_set{}.empty());
   CHECK_FALSE(some.empty());
 }
+
+TEST_CASE("status_code_set: a code is a failure of the server, its refusal or neither", "[base][status_code]") {
+  int failures = 0, refusals = 0;
+  for (int number = 0; number < status_code_count; ++number) {
+    auto const code = static_cast<status_code>(number);
+    failures += server_failures.contains(code) ? 1 : 0;
+    refusals += server_refusals.contains(code) ? 1 : 0;
+    CHECK_FALSE((server_failures.contains(code) && server_refusals.contains(code)));
+  }
+  CHECK(failures == 5);
+  CHECK(refusals == 2);
+  for (status_code code : {status_code::ok, status_code::cancelled, status_code::not_found}) {
+    CHECK_FALSE((server_failures.contains(code) || server_refusals.contains(code)));
+  }
+}

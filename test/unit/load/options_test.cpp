@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <load/configure.hpp>
 #include <load/options.hpp>
 
 #include <support/catch.hpp>
@@ -95,6 +96,32 @@ TEST_CASE("options: each flag sets what it names", "[load]") {
   CHECK(made.json == "-");
   CHECK((made.no_cork && made.allow_failures && made.quiet && made.narrate && made.wait_for_ready));
   CHECK(good({"--concurrency=8"}).concurrency == 8);
+}
+
+TEST_CASE("options: what a pool does beside balancing", "[load]") {
+  auto const plain = good({});
+  CHECK(plain.resolver.empty());
+  CHECK(plain.max_slots == 0);
+  CHECK(plain.watermark == 0);
+  CHECK_FALSE(plain.health);
+  CHECK_FALSE(plain.outlier);
+  auto const made = good({"--max-slots", "9", "--watermark", "50", "--health", "", "--outlier"});
+  CHECK(made.max_slots == 9);
+  CHECK(made.watermark == 50);
+  CHECK(made.health == "");
+  CHECK(made.outlier);
+  CHECK(names(refusal({"--method", "/a/b", "--endpoints", "a:1,b:1", "--max-slots", "1"}), "--max-slots", "1"));
+  CHECK(names(refusal({"--method", "/a/b", "--endpoints", "a:1", "--watermark", "0"}), "--watermark", "0"));
+}
+
+TEST_CASE("options: a resolver stands in for the endpoints", "[load]") {
+  auto const parsed = parse({"--method", "/a/b", "--resolver", "dns:///a:1"});
+  auto const& made = std::get<load::options>(parsed);
+  CHECK(made.resolver == "dns:///a:1");
+  CHECK(made.endpoints.empty());
+  CHECK(made.connections == 0);
+  CHECK(names(refusal({"--method", "/a/b", "--resolver", "nowhere"}), "--resolver", "nowhere"));
+  CHECK(names(refusal({"--method", "/a/b", "--resolver", "a:1", "--endpoints", "a:1"}), "--resolver", "a:1"));
 }
 
 TEST_CASE("options: every policy of the engine can be asked for, and keys for those that hash", "[load]") {
@@ -216,10 +243,41 @@ TEST_CASE("options: --help is the text and status 0, and names every flag", "[lo
   auto const& [status, text] = std::get<bench::exit_now>(parsed);
   CHECK(status == 0);
   for (auto const* const flag :
-       {"--endpoints", "--method", "--payload-bytes", "--payload-file", "--connections", "--concurrency", "--rate",
-        "--duration", "--calls", "--timeout", "--attempts", "--balance", "--hash-keys", "--json", "--allow-failures",
-        "--quiet", "--no-cork", "--tls-ca", "--wait-for-ready"}) {
+       {"--endpoints", "--method",         "--payload-bytes", "--payload-file", "--connections", "--concurrency",
+        "--rate",      "--duration",       "--calls",         "--timeout",      "--attempts",    "--balance",
+        "--hash-keys", "--resolver",       "--max-slots",     "--watermark",    "--health",      "--outlier",
+        "--json",      "--allow-failures", "--quiet",         "--no-cork",      "--tls-ca",      "--wait-for-ready"}) {
     INFO(flag);
     CHECK(text.find(flag) != std::string::npos);
   }
+}
+
+TEST_CASE("options: parameters of the pool come from a file, and flags win over them", "[load]") {
+  std::string const path = "options_test.config.json";
+  auto const write = [&](char const* json) { std::ofstream(path) << json; };
+  write(R"({"target": "c:1", "min_slots": 3, "max_slots": 9, "balance": "maglev", "max_calls_per_slot": 7})");
+  auto const alone = parse({"--config", path, "--method", "/a.B/C"});
+  REQUIRE(std::holds_alternative<load::options>(alone));
+  pool_params const from_file = load::pool_of(std::get<load::options>(alone), nullptr);
+  CHECK(from_file.target == "c:1");
+  CHECK(from_file.min_slots == 3);
+  CHECK(from_file.max_slots == 9);
+  CHECK(from_file.balance == "maglev");
+  CHECK(from_file.max_calls_per_slot == 7);
+
+  auto const asked = good({"--config", path, "--balance", "pick_first", "--connections", "4"});
+  pool_params const from_flags = load::pool_of(asked, nullptr);
+  CHECK(from_flags.target == "127.0.0.1:1,[::1]:2,unix:/run/x");
+  CHECK(from_flags.min_slots == 4);
+  CHECK(from_flags.balance == "pick_first");
+  CHECK(from_flags.max_calls_per_slot == 7);
+  CHECK(load::explained(asked).find("pool_params.max_calls_per_slot") != std::string::npos);
+
+  write(R"({"balanse": "maglev"})");
+  names(refusal_with({"--config", path}), "--config", path);
+  CHECK_THAT(refusal_with({"--config", path}), Catch::Contains("did you mean balance?"));
+  write("{}");
+  CHECK_THAT(refusal({"--config", path, "--method", "/a.B/C"}), Catch::Contains("--endpoints: it is required"));
+  std::remove(path.c_str());
+  names(refusal_with({"--config", path}), "--config", path);
 }

@@ -29,7 +29,8 @@ load::report sample() {
       .budget_denied = 4,
       .cpu_us_per_call = 8.25,
       .reconnect_ms = {2012.5, 31},
-      .endpoints = {{"127.0.0.1:50051", 600, 595, 1, 0}, {"[::1]:2", 500, 395, 2, 1}},
+      .pool_size = {2, 3},
+      .endpoints = {{"127.0.0.1:50051", 600, 595, 1, 0, 0, 250.5}, {"[::1]:2", 500, 395, 2, 1, 3, 1000}},
   };
 }
 
@@ -44,11 +45,11 @@ std::vector<std::string> keys(json const& object) {
 TEST_CASE("report: the JSON has the documented keys, no more and no fewer", "[load]") {
   auto const made = json::parse(load::to_json(sample()));
   CHECK(keys(made) == std::vector<std::string>{"attempts", "budget_denied", "by_status", "calls", "cpu_us_per_call",
-                                               "endpoints", "failed", "latency_us", "ok", "reconnect_ms", "retries",
-                                               "rps"});
+                                               "endpoints", "failed", "latency_us", "ok", "pool_size", "reconnect_ms",
+                                               "retries", "rps"});
   CHECK(keys(made["latency_us"]) == std::vector<std::string>{"max", "p50", "p90", "p99", "p999"});
-  CHECK(keys(made["endpoints"][0]) ==
-        std::vector<std::string>{"address", "calls", "connections_lost", "connections_opened", "ok"});
+  CHECK(keys(made["endpoints"][0]) == std::vector<std::string>{"address", "calls", "connections_lost",
+                                                               "connections_opened", "ejections", "ewma_us", "ok"});
 }
 
 TEST_CASE("report: the JSON has the figures", "[load]") {
@@ -64,8 +65,14 @@ TEST_CASE("report: the JSON has the figures", "[load]") {
   CHECK(made["budget_denied"] == 4);
   CHECK(made["cpu_us_per_call"] == 8.25);
   CHECK(made["reconnect_ms"] == json{2012.5, 31.0});
-  CHECK(made["endpoints"][1] ==
-        json{{"address", "[::1]:2"}, {"calls", 500}, {"ok", 395}, {"connections_opened", 2}, {"connections_lost", 1}});
+  CHECK(made["endpoints"][1] == json{{"address", "[::1]:2"},
+                                     {"calls", 500},
+                                     {"ok", 395},
+                                     {"connections_opened", 2},
+                                     {"connections_lost", 1},
+                                     {"ejections", 3},
+                                     {"ewma_us", 1000.0}});
+  CHECK(made["pool_size"] == json{2, 3});
 }
 
 TEST_CASE("report: empty collections stay an object and arrays", "[load]") {
@@ -73,6 +80,7 @@ TEST_CASE("report: empty collections stay an object and arrays", "[load]") {
   CHECK(made["by_status"] == json::object());
   CHECK(made["reconnect_ms"] == json::array());
   CHECK(made["endpoints"] == json::array());
+  CHECK(made["pool_size"] == json::array());
 }
 
 TEST_CASE("report: each key of the JSON stands on a line of its own", "[load]") {

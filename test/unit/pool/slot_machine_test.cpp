@@ -132,7 +132,7 @@ cell expected(slot_state from, std::string const& on) {
       if (on == "connecting" || on == "expired") return {from, "W"};
       if (on == "idle" || on == "failure" || on == "shutdown" || on == "elapsed") return {backing_off, "PXLA"};
       if (on == "drain") return {closed, "LDPX"};
-      if (on == "drain used") return {draining, "LDP"};
+      if (on == "drain used") return {draining, "DP"};
       return nothing;
     case ready:
       if (on == "granted") return {from, "L"};
@@ -183,6 +183,26 @@ TEST_CASE("slot: every state answers every input as the table says", "[pool][slo
       }
     }
   }
+}
+
+TEST_CASE("slot: one that drains while it dials keeps its turn until the dial is over", "[pool][slot]") {
+  auto const draining = [](fixture& one) {
+    one.lead_to(slot_state::connecting);
+    one.step(slot_event::observed{connectivity::connecting});
+    one.step(slot_event::drain{.in_use = true});
+  };
+  for (connectivity const end : {connectivity::ready, connectivity::idle, connectivity::transient_failure}) {
+    fixture one;
+    draining(one);
+    CHECK(letters(one.step(slot_event::watch_expired{})) == "W");
+    CHECK(letters(one.step(slot_event::observed{connectivity::connecting})) == "W");
+    CHECK(letters(one.step(slot_event::observed{end})) == "L");
+    CHECK(letters(one.step(slot_event::observed{end})) == "");
+    CHECK(letters(one.step(slot_event::last_call_done{})) == "DPX");
+  }
+  fixture one;
+  draining(one);
+  CHECK(letters(one.step(slot_event::last_call_done{})) == "LDPX");
 }
 
 TEST_CASE("slot: a proven connection that is lost is redialed at once on the same channel", "[pool][slot]") {

@@ -14,15 +14,19 @@ bool endpoint_groups::rebuild(std::span<candidate const> candidates) {
 
   std::vector<group> before;
   before.swap(groups_);
+  total_weight_ = 0;
   for (std::size_t at = 0; at < members_.size(); ++at) {
     candidate const& one = candidates_[members_[at]];
     if (groups_.empty() || groups_.back().endpoint != one.endpoint) {
-      groups_.push_back({.endpoint = one.endpoint, .size = 0, .hash = one.endpoint_hash, .first = at});
+      groups_.push_back(
+          {.endpoint = one.endpoint, .weight = one.endpoint_weight, .hash = one.endpoint_hash, .first = at, .size = 0});
+      total_weight_ += one.endpoint_weight;
     }
     ++groups_.back().size;
   }
-  return !std::ranges::equal(
-      before, groups_, [](group const& a, group const& b) { return a.endpoint == b.endpoint && a.hash == b.hash; });
+  return !std::ranges::equal(before, groups_, [](group const& a, group const& b) {
+    return a.endpoint == b.endpoint && a.weight == b.weight && a.hash == b.hash;
+  });
 }
 
 std::optional<std::size_t> endpoint_groups::find(std::uint32_t endpoint) const noexcept {

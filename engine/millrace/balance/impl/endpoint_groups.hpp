@@ -15,12 +15,15 @@ namespace millrace::balance::impl {
 /// numbered from 0 in the order of their numbers in the pool: those are *groups* here.
 class endpoint_groups {
  public:
-  /// True when there are other endpoints than before; slots of the same endpoints may come and go.
+  /// True when there are other endpoints than before, or of other `endpoint_weight`; slots of the same ones may come and go.
   bool rebuild(std::span<candidate const> candidates);
 
   std::size_t size() const noexcept { return groups_.size(); }
   std::uint32_t endpoint(std::size_t group) const noexcept { return groups_[group].endpoint; }
   std::uint64_t hash(std::size_t group) const noexcept { return groups_[group].hash; }
+  std::uint32_t weight(std::size_t group) const noexcept { return groups_[group].weight; }
+  /// Of all groups together.
+  std::uint64_t total_weight() const noexcept { return total_weight_; }
 
   /// The group of an endpoint; none when it has no candidate.
   std::optional<std::size_t> find(std::uint32_t endpoint) const noexcept;
@@ -35,9 +38,10 @@ class endpoint_groups {
  private:
   struct group {
     std::uint32_t endpoint;
-    std::uint32_t size;  // of them, from `first` on in members_
+    std::uint32_t weight;
     std::uint64_t hash;
-    std::size_t first;
+    std::size_t first;   // in members_
+    std::uint32_t size;  // of them, from `first` on
   };
 
   std::span<std::uint32_t const> members(std::size_t group) const noexcept {
@@ -47,6 +51,7 @@ class endpoint_groups {
   std::vector<candidate> candidates_;
   std::vector<std::uint32_t> members_;  // indices of candidates, those of one endpoint side by side
   std::vector<group> groups_;
+  std::uint64_t total_weight_ = 0;
 };
 
 }  // namespace millrace::balance::impl

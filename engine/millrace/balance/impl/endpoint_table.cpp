@@ -37,11 +37,11 @@ std::size_t endpoint_table::walk(std::size_t place, pick_info const& info) const
   return owners[place];
 }
 
-// whether one call more keeps it within the bound's multiple of the mean
+// whether one call more keeps it within the bound's multiple of its part of all calls
 bool endpoint_table::has_room(std::size_t group, pick_info const& info) const noexcept {
   if (load_bound_ == 0) return true;
-  double const calls = static_cast<double>(groups_.in_flight(group)) * static_cast<double>(groups_.size());
-  return calls < load_bound_ * (info.in_flight + 1.0);
+  double const calls = static_cast<double>(groups_.in_flight(group)) * static_cast<double>(groups_.total_weight());
+  return calls < load_bound_ * (info.in_flight + 1.0) * groups_.weight(group);
 }
 
 }  // namespace millrace::balance::impl

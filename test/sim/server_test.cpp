@@ -7,7 +7,7 @@ using namespace millrace::sim;
 
 TEST_CASE("story: an endpoint dies and returns, and no call notices", "[sim][endpoint]") {
   world world{{.pool = {.target = "a:1,b:1"}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   make_calls(world, 0s, 20s, 10ms);
   world.at(5s, [&] { a.kill(); });
   world.at(10s, [&] { a.up(); });
@@ -80,7 +80,7 @@ TEST_CASE("story: a pool that keeps one slot goes on to the next endpoint when t
 TEST_CASE("story: dials that fail back off by 1.6 up to the cap, and start over after a proven connection",
           "[sim][dial]") {
   world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 1}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.down();
   world.pool().open();
   world.run_until(120s);
@@ -112,7 +112,7 @@ TEST_CASE("story: a server that accepts and drops is not dialed in a tight loop"
   auto const lifetime = GENERATE(0ms, 3ms, 500ms);
   CAPTURE(slots, lifetime.count());
   world world{{.pool = {.target = "a:1", .min_slots = slots, .max_slots = slots}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.accept_then_drop(lifetime);
   world.pool().open();
   world.run_until(60s);
@@ -127,7 +127,7 @@ TEST_CASE("story: a server that accepts and drops is not dialed in a tight loop"
 
 TEST_CASE("story: four slots dial one endpoint one after another", "[sim][dial]") {
   world world{{.pool = {.target = "a:1", .min_slots = 4}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.dial_takes(100ms);
   world.pool().open();
   world.run_until(399ms);
@@ -148,7 +148,7 @@ TEST_CASE("story: slots of different endpoints dial at the same time", "[sim][di
 
 TEST_CASE("story: a ready slot whose connection goes idle is connected again at once", "[sim][dial]") {
   world world{{.pool = {.target = "a:1", .min_slots = 1}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   auto& call = world.call();
   world.run_until(1s);
   REQUIRE(call.ok());
@@ -161,7 +161,7 @@ TEST_CASE("story: a ready slot whose connection goes idle is connected again at 
 
 TEST_CASE("story: when a call succeeds on one slot, its siblings do not wait out their backoff", "[sim][dial]") {
   world world{{.pool = {.target = "a:1", .min_slots = 4}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.down();
   world.pool().open();
   world.run_until(60s);
@@ -177,7 +177,7 @@ TEST_CASE("story: when a call succeeds on one slot, its siblings do not wait out
 
 TEST_CASE("story: reset_backoff dials at once", "[sim][dial]") {
   world world{{.pool = {.target = "a:1", .min_slots = 2}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.accept_then_drop();
   world.pool().open();
   world.run_until(60s);
@@ -219,7 +219,7 @@ TEST_CASE("story: after a GOAWAY calls in flight finish, and new ones go elsewhe
 
 TEST_CASE("story: after a GOAWAY of the only endpoint new calls wait for the new connection", "[sim][goaway]") {
   world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 1}}};
-  endpoint& a = world.net()["a:1"];
+  server& a = world.net()["a:1"];
   a.call_takes(100ms).dial_takes(50ms);
   auto& proof = world.call();
   world.run_calls();

@@ -5,6 +5,8 @@
 #include <millrace/call/transport.hpp>
 #include <millrace/sim/answer.hpp>
 #include <millrace/sim/channel.hpp>
+#include <millrace/sim/health_answer.hpp>
+#include <millrace/sim/health_call.hpp>
 #include <millrace/sim/latency.hpp>
 
 #include <cstdint>
@@ -21,45 +23,54 @@ class net;
 
 /// A server somewhere in a simulated net. What it does may be changed at any time; changes show at the next dial or attempt,
 /// `kill`, `drop` and `go_away` at once. Up, and answering at once with OK, until told otherwise.
-class endpoint {
+class server {
  public:
-  endpoint(net& in, std::string name);
-  endpoint(endpoint const&) = delete;
-  endpoint& operator=(endpoint const&) = delete;
+  server(net& in, std::string name);
+  server(server const&) = delete;
+  server& operator=(server const&) = delete;
 
   std::string const& name() const noexcept { return name_; }
 
   // how it takes dials
 
-  endpoint& up();
+  server& up();
   /// Refuses dials, with these words; connections stay.
-  endpoint& down(std::string why = "Connection refused");
+  server& down(std::string why = "Connection refused");
   /// Dials to it hang until they time out.
-  endpoint& black_hole();
+  server& black_hole();
   /// Accepts dials, and drops each connection that long afterwards.
-  endpoint& accept_then_drop(duration lifetime = duration::zero());
-  endpoint& dial_takes(latency time);
-  endpoint& dial_takes(duration time) { return dial_takes({.least = time, .most = time}); }
+  server& accept_then_drop(duration lifetime = duration::zero());
+  server& dial_takes(latency time);
+  server& dial_takes(duration time) { return dial_takes({.least = time, .most = time}); }
 
   // what happens to its connections
 
   /// It dies: connections are lost, calls in flight fail with UNAVAILABLE, dials are refused.
-  endpoint& kill(std::string why = "Connection refused");
+  server& kill(std::string why = "Connection refused");
   /// Connections are lost, calls in flight fail with UNAVAILABLE.
-  endpoint& drop(std::string_view why = "Socket closed");
+  server& drop(std::string_view why = "Socket closed");
   /// Connections are given up (HTTP/2 GOAWAY): calls in flight finish, new ones need a new connection.
-  endpoint& go_away();
+  server& go_away();
 
   // how it answers
 
-  endpoint& call_takes(latency time);
-  endpoint& call_takes(duration time) { return call_takes({.least = time, .most = time}); }
+  server& call_takes(latency time);
+  server& call_takes(duration time) { return call_takes({.least = time, .most = time}); }
   /// From now on, to every attempt.
-  endpoint& answer_with(answer with);
+  server& answer_with(answer with);
   /// To the next attempt, before anything else; more of them in order.
-  endpoint& answer_next(answer with);
+  server& answer_next(answer with);
   /// To that share of the attempts, instead of the usual; replaces the one before.
-  endpoint& answer_sometimes(double share, answer with);
+  server& answer_sometimes(double share, answer with);
+
+  // what it says of its health: that it has no health service, until told otherwise
+
+  /// From now on, to every question; who watches hears it too, unless it says nothing.
+  server& health(health_answer says);
+  /// Until an answer, and a change, arrive.
+  server& health_takes(duration time);
+  /// Ends the watches that are out with that status.
+  server& end_health_watches(status_code code, std::string message = {});
 
   // what it has seen
 
@@ -76,11 +87,17 @@ class endpoint {
   std::uint64_t in_flight() const noexcept { return in_flight_; }
   /// When each attempt reached it.
   std::vector<time_point> const& received_at() const noexcept { return received_at_; }
+  /// Questions after its health that reached it, and what the last one was for.
+  std::uint32_t health_questions() const noexcept { return health_questions_; }
+  health_question_seen const& last_health_question() const noexcept { return last_health_question_; }
+  /// Watches of its health at this moment.
+  std::uint32_t health_watches() const noexcept { return health_watches_; }
   /// Called with each attempt that reached it, to look at what was sent.
   std::function<void(attempt_request const&)> on_request{};
 
  private:
   friend class channel;
+  friend class health_call;
   friend class transport;
 
   enum class mode { up, down, black_hole, flapping };
@@ -93,6 +110,8 @@ class endpoint {
   void disconnected() noexcept { --connections_; }
   answer receive(attempt_request const& request);
   void done() noexcept { --in_flight_; }
+  void receive(health_call& question);
+  void answer_health(health_call& question);
 
   net& net_;
   std::string const name_;
@@ -114,6 +133,12 @@ class endpoint {
   std::uint64_t received_ = 0;
   std::uint64_t in_flight_ = 0;
   std::vector<time_point> received_at_;
+  health_answer health_ = health_answer::unimplemented;
+  duration health_latency_{};
+  intrusive_list<health_call, health_watch_tag> health_listeners_;
+  std::uint32_t health_watches_ = 0;
+  std::uint32_t health_questions_ = 0;
+  health_question_seen last_health_question_;
 };
 
 }  // namespace millrace::sim

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <millrace/balance/failover.hpp>
+
+#include <millrace/balance/impl/refuse.hpp>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace millrace::balance {
+
+void validate(failover_params const& params, std::string_view field_prefix) {
+  auto const check = [&](std::string_view field, duration value) {
+    if (value < duration::zero()) {
+      impl::refuse(field_prefix, field, std::to_string(value.count()) + " ns", "0 or more");
+    }
+  };
+  check("recovery_timeout", params.recovery_timeout);
+  check("switching_delay", params.switching_delay);
+}
+
+failover_choice failover::step(time_point now, std::span<failover_level const> levels) noexcept {
+  note(now, levels);
+  if (seen_.empty()) {
+    priority_.reset();
+    return {};
+  }
+  choose(now);
+  return {.priority = *priority_, .look_again = look_again()};
+}
+
+void failover::note(time_point now, std::span<failover_level const> levels) {
+  std::vector<seen> noted;
+  for (failover_level const& one : levels) {
+    auto const before = std::ranges::find(seen_, one.priority, [](seen const& it) { return it.level.priority; });
+    bool const same = before != seen_.end() && before->level.usable == one.usable;
+    noted.push_back({.level = one, .since = same ? before->since : now});
+  }
+  seen_ = std::move(noted);
+}
+
+void failover::choose(time_point now) noexcept {
+  seen const* const used = in_use();
+  if (used == nullptr) {
+    priority_ = best().level.priority;
+  } else if (used->level.usable) {
+    std::span<seen const> const higher(seen_.data(), used);
+    auto const up =
+        std::ranges::find_if(higher, [&](seen const& one) { return one.level.usable && trusted(one) <= now; });
+    if (up != higher.end()) priority_ = up->level.priority;
+  } else if (best().level.usable && &best() < used) {
+    priority_ = best().level.priority;
+  } else if (given_up(*used) <= now) {
+    priority_ = best().level.priority;
+  }
+}
+
+time_point failover::look_again() const noexcept {
+  seen const* const used = in_use();
+  if (!used->level.usable) return &best() == used ? never : given_up(*used);
+  time_point soonest = never;
+  for (seen const& higher : std::span(seen_.data(), used)) {
+    if (higher.level.usable) soonest = std::min(soonest, trusted(higher));
+  }
+  return soonest;
+}
+
+failover::seen const* failover::in_use() const noexcept {
+  auto const found = std::ranges::find_if(seen_, [&](seen const& one) { return one.level.priority == priority_; });
+  return found != seen_.end() ? &*found : nullptr;
+}
+
+// the highest usable one; if there is none, the highest
+failover::seen const& failover::best() const noexcept {
+  auto const found = std::ranges::find_if(seen_, [](seen const& one) { return one.level.usable; });
+  return found != seen_.end() ? *found : seen_.front();
+}
+
+}  // namespace millrace::balance

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/intrusive_list.hpp>
+#include <millrace/loop/wait.hpp>
+#include <millrace/pool/endpoint_health.hpp>
+#include <millrace/pool/slot.hpp>
+#include <millrace/pool/slot_rotation.hpp>
+#include <millrace/resolve/endpoint.hpp>
+#include <millrace/time/timer.hpp>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace millrace {
+
+/// How many slots are in which state.
+class slot_census {
+ public:
+  void moved(slot_state from, slot_state to) noexcept {
+    if (from != slot_state::vacant) --of(from);
+    ++of(to);
+  }
+  void removed(slot_state from) noexcept { --of(from); }
+
+  std::uint32_t in(slot_state state) const noexcept { return counts_[static_cast<std::size_t>(state)]; }
+  std::uint32_t ready() const noexcept { return in(slot_state::ready); }
+  /// A connection is on its way.
+  std::uint32_t dialing() const noexcept { return in(slot_state::idle) + in(slot_state::connecting); }
+  /// Neither draining nor closed.
+  std::uint32_t open() const noexcept { return dialing() + ready() + in(slot_state::backing_off); }
+  std::uint32_t all() const noexcept { return open() + in(slot_state::draining) + in(slot_state::closed); }
+
+ private:
+  std::uint32_t& of(slot_state state) noexcept { return counts_[static_cast<std::size_t>(state)]; }
+
+  std::array<std::uint32_t, static_cast<std::size_t>(slot_state::closed) + 1> counts_{};
+};
+
+/// An endpoint of a pool: one of its set, or one that has left it while slots of it are still in use.
+struct roster_entry {
+  roster_entry(endpoint what, std::uint32_t with_number);
+
+  /// Calls may go there.
+  bool wanted() const noexcept { return listed && !drained; }
+
+  /// Calls could go there: it has a connection, and has said whether it serves if it is asked.
+  bool connected() const noexcept { return slots.ready() > 0 && (health == nullptr || !health->pending()); }
+
+  /// And nothing speaks against it.
+  bool usable() const noexcept { return slots.ready() > 0 && (health == nullptr || health->usable()); }
+
+  std::string const address;
+  endpoint is;  ///< As its source described it last.
+  std::uint32_t const number;
+  std::uint64_t const hash;  ///< Of the address, for policies.
+  bool listed = true;        ///< In the pool's set.
+  bool drained = false;      ///< Taken out by async_drain_endpoint.
+  bool revoked = false;      ///< Calls were cut off because that drain's grace was over.
+  slot_census slots;
+  time_point connected_since{};             ///< When it got the first of its present connections.
+  std::uint32_t in_flight = 0;              ///< Calls on all its slots.
+  std::uint32_t peak = 0;                   ///< The most of that since scaling looked last.
+  std::unique_ptr<endpoint_health> health;  ///< Null when nobody wants to know.
+  std::unique_ptr<slot_rotation> rotation;
+  slot* dialing = nullptr;  ///< Whose turn to dial it is.
+  intrusive_list<slot, dial_queue_tag> dial_queue;
+  wait_list drain_waits;
+  bound<void(roster_entry&)> on_grace_over{};
+  timer grace{bound<void()>::to<&roster_entry::grace_is_over>(*this)};
+
+ private:
+  void grace_is_over() {
+    if (on_grace_over) on_grace_over(*this);
+  }
+};
+
+/// The endpoints of a pool, each with a small number that is used again when it is gone.
+class roster {
+ public:
+  /// What `apply` changed. Valid until the next.
+  struct change {
+    std::uint32_t added = 0;             ///< New, or listed again.
+    std::vector<roster_entry*> removed;  ///< No longer listed.
+  };
+
+  /// The set is this one from now on. An address that was known keeps its entry.
+  change apply(endpoint_set set);
+
+  /// Those that are wanted, in the order of the set. Valid until the next change.
+  std::span<roster_entry* const> wanted() const noexcept { return wanted_; }
+
+  /// Call when `drained` of an entry has changed.
+  void refresh();
+
+  roster_entry& operator[](std::uint32_t number) noexcept { return *entries_[number]; }
+  roster_entry const& operator[](std::uint32_t number) const noexcept { return *entries_[number]; }
+
+  /// Null when it is not known.
+  roster_entry* find(std::string_view address) noexcept;
+
+  /// Drops an entry that is not listed and has no slots.
+  void forget(roster_entry& one);
+
+  template <class Visit>
+  void for_each(Visit visit) {
+    for (auto const& one : entries_) {
+      if (one != nullptr) visit(*one);
+    }
+  }
+
+ private:
+  roster_entry& add(endpoint what);
+
+  std::vector<std::unique_ptr<roster_entry>> entries_;  // by number
+  std::vector<std::uint32_t> free_;                     // numbers
+  std::unordered_map<std::string_view, std::uint32_t> numbers_;
+  std::vector<roster_entry*> listed_;  // in the order of the set
+  std::vector<roster_entry*> wanted_;
+};
+
+}  // namespace millrace

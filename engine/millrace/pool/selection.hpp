@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/balance/any_picker.hpp>
+#include <millrace/balance/failover.hpp>
+#include <millrace/balance/slow_start.hpp>
+#include <millrace/pool/roster.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace millrace {
+
+struct selection_params {
+  double panic_threshold;
+  balance::failover_params failover;
+  balance::slow_start_params slow_start;
+};
+
+/// Which of a pool's ready slots calls may go to, and the pick among them.
+///
+/// Of the endpoints that are connected, those that are usable, of the priority in use; all of that priority while fewer than
+/// `panic_threshold` of its endpoints are usable (panic). Weights are the endpoints' own, less while an endpoint starts slowly.
+/// Policies see the outcome and know nothing of why.
+class selection {
+ public:
+  selection(balance::any_picker picker, selection_params const& params)
+      : picker_(std::move(picker)), params_(params), failover_(params.failover) {}
+
+  /// Chooses anew. Returns when to do so again although nothing changes in between.
+  time_point rebuild(time_point now, roster const& endpoints, std::span<std::unique_ptr<slot> const> slots);
+
+  std::span<slot* const> chosen() const noexcept { return chosen_; }
+  bool has_chosen(slot const& one) const noexcept { return std::ranges::find(chosen_, &one) != chosen_.end(); }
+
+  /// Of each slot of an endpoint.
+  double weight_of(roster_entry const& at, time_point now) const noexcept;
+
+  bool panicking() const noexcept { return panicking_; }
+  std::uint32_t priority() const noexcept { return priority_; }
+
+  /// Endpoints of that priority, and those of them that are usable.
+  std::uint32_t endpoints() const noexcept { return endpoints_; }
+  std::uint32_t usable() const noexcept { return usable_; }
+
+  /// An index into `chosen`; none when it is empty.
+  std::optional<std::size_t> pick(balance::pick_info const& info) noexcept { return picker_.pick(info); }
+  void on_done(balance::done_info const& done) noexcept { picker_.on_done(done); }
+
+ private:
+  struct level {
+    std::uint32_t priority;
+    std::uint32_t endpoints = 0;
+    std::uint32_t connected = 0;
+    std::uint32_t usable = 0;
+  };
+
+  void count_levels(roster const& endpoints);
+  time_point choose_level(time_point now);
+
+  balance::any_picker picker_;
+  selection_params const params_;
+  balance::failover failover_;
+  std::vector<level> levels_;  // by priority
+  std::vector<balance::failover_level> availability_;
+  std::vector<slot*> chosen_;
+  std::vector<balance::candidate> candidates_;
+  std::uint32_t priority_ = 0;
+  std::uint32_t endpoints_ = 0;
+  std::uint32_t usable_ = 0;
+  bool panicking_ = false;
+};
+
+}  // namespace millrace

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""bench-traffic in its short form: that it measures what it says, not what comes out of it."""
+import json
+import subprocess
+import sys
+import unittest
+
+BENCH, BUILD = sys.argv[1:3]
+
+
+def run(*flags):
+    command = [BENCH, "--build", BUILD, "--timeout", "20s", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+
+
+class Traffic(unittest.TestCase):
+    def measured(self, what, *flags):
+        done = run("--quick", "--rate", "500", "--json", "-", *flags)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        rows = json.loads(done.stdout)[what]
+        for row in rows:
+            self.assertEqual((row["failed"], row["by_status"]), (0, {}), done.stderr)
+            self.assertGreater(row["calls"], 100)
+            self.assertLessEqual(row["p50_us"], row["p99_us"])
+        return rows
+
+    def test_each_policy_has_a_row(self):
+        rows = {row["policy"]: row for row in self.measured("policies")}
+        self.assertLessEqual({"round_robin", "least_request", "peak_ewma", "pick_first", "ring_hash", "maglev"}, set(rows))
+        self.assertAlmostEqual(rows["round_robin"]["slow_share"], 1 / 3, delta=0.05)
+        self.assertEqual(rows["pick_first"]["slow_share"], 0)
+        for row in rows.values():
+            self.assertEqual(row["connections_opened"], 3)
+
+    def test_only_the_policies_asked_for_are_measured(self):
+        self.assertEqual([row["policy"] for row in self.measured("policies", "--policies", "maglev")], ["maglev"])
+
+    def test_aging_connections_are_replaced(self):
+        [row] = self.measured("aging", "--aging")
+        self.assertGreater(row["connections_opened"], 1)
+
+    def test_every_server_is_restarted_by_either_signal(self):
+        rows = {row["signal"]: row for row in self.measured("restart", "--restart")}
+        self.assertEqual(set(rows), {"SIGTERM", "SIGKILL"})
+        for row in rows.values():
+            self.assertGreater(row["connections_opened"], 3)
+
+    def test_a_flag_that_makes_no_sense_is_refused(self):
+        for flags, reason in ((["--policies", "best"], "--policies 'best': allowed are round_robin, "),
+                              (["--policies", "maglev", "--aging"], "--policies 'maglev': allowed without"),
+                              (["--build", "/nowhere"], "--build '/nowhere': "),
+                              (["--json", "/nowhere/x"], "--json '/nowhere/x': allowed is a file"),
+                              (["--rate", "0"], "--rate '0': allowed are numbers from")):
+            done = run(*flags)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), flags)
+            self.assertIn(reason, done.stderr)
+
+
+if __name__ == "__main__":
+    suite = unittest.main(argv=sys.argv[:1], exit=False, verbosity=2).result
+    bad = len(suite.failures) + len(suite.errors)
+    print(f"{suite.testsRun - bad} passed, {bad} failed")
+    sys.exit(bad > 0)

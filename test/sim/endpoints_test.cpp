@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stories about endpoints that come and go while calls are made.
+#include "support.hpp"
+
+#include <millrace/base/errc.hpp>
+
+#include <memory>
+#include <optional>
+
+using namespace millrace;
+using namespace millrace::sim;
+
+namespace {
+
+endpoint_set set_of(std::vector<std::string> addresses) {
+  endpoint_set made;
+  for (std::string& one : addresses) made.push_back({.address = std::move(one)});
+  return made;
+}
+
+/// Says what the story has it say, to the pool it was made for.
+class told final : public resolver {
+ public:
+  explicit told(told*& place) : place_(place) { place = this; }
+  ~told() override { place_ = nullptr; }
+
+  resolver_listener* pool = nullptr;
+  int refreshes = 0;
+
+  void start(resolver_listener& listener) override { pool = &listener; }
+  void refresh() noexcept override { ++refreshes; }
+
+ private:
+  told*& place_;
+};
+
+resolver_factory into(told*& place) {
+  return [&place](loop&) { return std::make_unique<told>(place); };
+}
+
+class endpoints_recorder final : public observer {
+ public:
+  std::vector<events::endpoints_changed> changes;
+  std::vector<std::string> failures;
+
+  using observer::on;
+  void on(events::endpoints_changed const& event) noexcept override { changes.push_back(event); }
+  void on(events::resolve_failed const& event) noexcept override { failures.emplace_back(event.why); }
+};
+
+std::size_t slots_of(pool& one, std::string_view address) {
+  auto const slots = one.snapshot().slots;
+  return static_cast<std::size_t>(
+      std::ranges::count_if(slots, [&](slot_snapshot const& each) { return each.endpoint == address; }));
+}
+
+}  // namespace
+
+TEST_CASE("story: an endpoint that is added is dialed and takes its share", "[sim][endpoints]") {
+  endpoints_recorder seen;
+  world world{{.pool = {.target = "a:1", .observer = &seen}}};
+  world.net().add("b:1");
+  make_calls(world, 0s, 2s, 10ms);
+  world.at(1s, [&] { world.pool().update_endpoints(set_of({"a:1", "b:1"})); });
+  world.run_calls();
+  CHECK(count_ok(world) == 200);
+  CHECK(world.net()["b:1"].received() >= 45);
+  CHECK(world.net()["a:1"].connections_made() == 1);
+  REQUIRE(seen.changes.size() == 1);
+  CHECK(seen.changes[0].added == 1);
+  CHECK(seen.changes[0].removed == 0);
+  CHECK(seen.changes[0].endpoints == 2);
+}
+
+TEST_CASE("story: an endpoint that is removed finishes its calls, then its connections are closed",
+          "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1,b:1"}}};
+  world.net()["b:1"].call_takes(5s);
+  world.at(0s, [&] {
+    for (int i = 0; i < 4; ++i) world.call("slow", {.timeout = 10s});
+  });
+  world.at(1s, [&] { world.pool().update_endpoints(set_of({"a:1"})); });
+  world.run_until(2s);
+  CHECK(world.net()["b:1"].in_flight() == 2);
+  std::uint64_t const before = world.net()["b:1"].received();
+  for (int i = 0; i < 10; ++i) world.call();
+  world.run_until(4s);
+  CHECK(world.net()["b:1"].received() == before);
+  CHECK(world.net()["b:1"].connections() == 1);
+  world.run_calls();
+  world.run_for(100ms);
+  CHECK(count_ok(world) == 14);
+  CHECK(world.net()["b:1"].connections() == 0);
+  CHECK(slots_of(world.pool(), "b:1") == 0);
+}
+
+TEST_CASE("story: an endpoint that comes back while its calls finish is dialed anew, and the calls finish",
+          "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1"}}};
+  world.net()["a:1"].call_takes(3s);
+  auto& slow = world.call("slow", {.timeout = 10s});
+  world.at(1s, [&] { world.pool().update_endpoints({}); });
+  world.at(2s, [&] { world.pool().update_endpoints(set_of({"a:1"})); });
+  world.run_until(2500ms);
+  CHECK(world.net()["a:1"].connections() == 2);
+  world.run_calls();
+  CHECK(slow.ok());
+  world.run_for(10ms);
+  CHECK(world.net()["a:1"].connections() == 1);
+}
+
+TEST_CASE("story: a thousand updates under load lose no call and leave nothing behind", "[sim][endpoints]") {
+  world world{{.pool = {.target = "s0:1"}, .traced = false}};
+  for (int at = 0; at < 20; ++at)
+    world.net().add("s" + std::to_string(at) + ":1").call_takes({.least = 1ms, .most = 30ms});
+  make_calls(world, 0s, 10s, 2ms, {.timeout = 5s, .wait_for_ready = true});
+  for (int update = 0; update < 1000; ++update) {
+    world.at(update * 10ms, [&world] {
+      endpoint_set set;
+      rng& random = world.net().random();
+      for (int at = 0; at < 20; ++at) {
+        if (random.below(3) == 0) set.push_back({.address = "s" + std::to_string(at) + ":1"});
+      }
+      if (set.empty()) set.push_back({.address = "s7:1"});
+      world.pool().update_endpoints(std::move(set));
+    });
+  }
+  world.run_calls();
+  CHECK(count_ok(world) == 5000);
+  world.pool().update_endpoints(set_of({"s3:1"}));
+  world.run_for(1s);
+  CHECK(world.net().live_channels() == 1);
+  CHECK(world.pool().snapshot().slots.size() == 1);
+}
+
+TEST_CASE("story: more endpoints than max_slots: the first ones get a connection; when they change, others do",
+          "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1", .max_slots = 2}}};
+  for (char const* const name : {"b:1", "c:1"}) world.net().add(name);
+  world.pool().open();
+  world.at(1s, [&] { world.pool().update_endpoints(set_of({"a:1", "b:1", "c:1"})); });
+  world.run_until(2s);
+  CHECK(world.net()["a:1"].connections() == 1);
+  CHECK(world.net()["b:1"].connections() == 1);
+  CHECK(world.net()["c:1"].connections() == 0);
+  world.pool().update_endpoints(set_of({"c:1", "b:1"}));
+  world.run_until(3s);
+  CHECK(world.net()["a:1"].connections() == 0);
+  CHECK(world.net()["c:1"].connections() == 1);
+}
+
+TEST_CASE("story: slots that one endpoint has beyond its share make room for a new endpoint", "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1", .min_slots = 4, .max_slots = 4}}};
+  world.net().add("b:1");
+  world.pool().open();
+  world.at(1s, [&] { world.pool().update_endpoints(set_of({"a:1", "b:1"})); });
+  world.run_until(2s);
+  CHECK(world.net()["a:1"].connections() == 2);
+  CHECK(world.net()["b:1"].connections() == 2);
+}
+
+TEST_CASE("story: calls wait for the first answer of a resolver", "[sim][endpoints]") {
+  told* source = nullptr;
+  world world{{.pool = {.make_resolver = into(source)}}};
+  world.net().add("a:1");
+  REQUIRE(source != nullptr);
+  CHECK(source->pool == nullptr);
+  auto& one = world.call();
+  world.at(1s, [&] { source->pool->on_endpoints(set_of({"a:1"})); });
+  world.run_calls();
+  CHECK(one.ok());
+  CHECK(world.elapsed() >= 1s);
+  world.destroy_pool();
+  CHECK(source == nullptr);
+}
+
+TEST_CASE("story: a resolver that fails before it ever answered fails calls, which are told why", "[sim][endpoints]") {
+  told* source = nullptr;
+  endpoints_recorder seen;
+  world world{{.pool = {.make_resolver = into(source), .observer = &seen}, .client = {.retry = {.max_attempts = 1}}}};
+  world.net().add("a:1");
+  auto& failed = world.call();
+  auto& patient = world.call("hello", {.timeout = 10s, .wait_for_ready = true});
+  world.at(1s, [&] { source->pool->on_resolve_failed("no such host"); });
+  world.run_until(2s);
+  CHECK(failed.code() == status_code::unavailable);
+  CHECK(failed.text() == "no endpoint is ready: no such host");
+  CHECK(seen.failures == std::vector<std::string>{"no such host"});
+  world.at(3s, [&] { source->pool->on_endpoints(set_of({"a:1"})); });
+  world.run_calls();
+  CHECK(patient.ok());
+}
+
+TEST_CASE("story: after a good answer a resolver's failures change nothing", "[sim][endpoints]") {
+  told* source = nullptr;
+  endpoints_recorder seen;
+  world world{{.pool = {.make_resolver = into(source), .observer = &seen}}};
+  world.net().add("a:1");
+  world.call();
+  world.at(10ms, [&] { source->pool->on_endpoints(set_of({"a:1"})); });
+  world.at(1s, [&] { source->pool->on_resolve_failed("no such host"); });
+  world.at(2s, [&] { source->pool->on_endpoints(set_of({"a:1", "a:1"})); });
+  make_calls(world, 3s, 4s, 100ms);
+  world.run_calls();
+  CHECK(count_ok(world) == 11);
+  REQUIRE(seen.failures.size() == 2);
+  CHECK(contains(seen.failures[1], "a:1"));
+}
+
+TEST_CASE("story: an empty set fails calls at once, and says so", "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1"}, .client = {.retry = {.max_attempts = 1}}}};
+  world.pool().open();
+  world.run_until(1s);
+  world.pool().update_endpoints({});
+  auto& one = world.call();
+  world.run_calls();
+  CHECK(one.code() == status_code::unavailable);
+  CHECK(one.text() == "no endpoint is ready: there are none");
+  CHECK(world.elapsed() < 1100ms);
+}
+
+TEST_CASE("story: connections that are lost or refused are evidence that the endpoints have changed",
+          "[sim][endpoints]") {
+  told* source = nullptr;
+  world world{{.pool = {.make_resolver = into(source)}}};
+  world.net().add("a:1");
+  world.pool().open();
+  world.at(10ms, [&] { source->pool->on_endpoints(set_of({"a:1"})); });
+  world.run_until(1s);
+  CHECK(source->refreshes == 0);
+  world.net()["a:1"].kill();
+  world.run_until(1100ms);
+  CHECK(source->refreshes >= 1);
+}
+
+TEST_CASE("story: an endpoint is drained for maintenance and readmitted", "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1,b:1"}}};
+  world.net()["b:1"].call_takes(1s);
+  std::optional<error_code> result;
+  for (int i = 0; i < 4; ++i) world.call();
+  world.at(100ms, [&] { world.pool().async_drain_endpoint("b:1", 10s, [&](error_code error) { result = error; }); });
+  world.run_until(500ms);
+  CHECK_FALSE(result);
+  CHECK(world.net()["b:1"].in_flight() == 2);
+  world.run_until(2s);
+  CHECK(result == error_code{});
+  CHECK(count_ok(world) == 4);
+  CHECK(world.net()["b:1"].connections() == 0);
+  // a resolver's answer does not bring it back
+  world.pool().update_endpoints(set_of({"a:1", "b:1"}));
+  make_calls(world, 2s, 3s, 10ms);
+  world.run_calls();
+  CHECK(world.net()["b:1"].received() == 2);
+  CHECK_FALSE(world.pool().readmit_endpoint("b:1"));
+  make_calls(world, 3s, 4s, 10ms);
+  world.run_calls();
+  CHECK(world.net()["b:1"].received() >= 40);
+  CHECK(count_ok(world) == 204);
+}
+
+TEST_CASE("story: calls that outlast the grace of an endpoint's drain are cancelled, and it says timed_out",
+          "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1,b:1"}}};
+  for (char const* const name : {"a:1", "b:1"}) world.net()[name].call_takes(30s);
+  auto& first = world.call("slow", {.timeout = 60s});
+  auto& second = world.call("slow", {.timeout = 60s});
+  std::optional<error_code> result;
+  world.at(1s, [&] { world.pool().async_drain_endpoint("b:1", 2s, [&](error_code error) { result = error; }); });
+  world.run_until(4s);
+  REQUIRE(result);
+  CHECK(*result == make_error_code(errc::timed_out));
+  CHECK(first.done() != second.done());
+  world.run_calls();
+  CHECK(count_ok(world) == 1);
+}
+
+TEST_CASE("story: draining an endpoint that the pool does not have is an error", "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1"}}};
+  std::optional<error_code> result;
+  world.at(0s, [&] { world.pool().async_drain_endpoint("c:1", 2s, [&](error_code error) { result = error; }); });
+  world.run_until(1s);
+  CHECK(result == make_error_code(errc::unknown_endpoint));
+  CHECK(world.pool().readmit_endpoint("c:1") == make_error_code(errc::unknown_endpoint));
+}
+
+TEST_CASE("story: a drain of the pool ends the drain of an endpoint", "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1,b:1"}}};
+  world.net()["b:1"].call_takes(3s);
+  world.net()["a:1"].call_takes(3s);
+  for (int i = 0; i < 2; ++i) world.call("slow", {.timeout = 60s});
+  std::optional<error_code> result;
+  world.at(1s, [&] { world.pool().async_drain_endpoint("b:1", 20s, [&](error_code error) { result = error; }); });
+  world.at(1500ms, [&] { world.drain(20s); });
+  world.run_until(10s);
+  CHECK(result == error_code{});
+  CHECK(count_ok(world) == 2);
+}
+
+TEST_CASE("story: max_in_flight bounds the calls of a pool; more wait in order", "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1,b:1", .max_in_flight = 3}}};
+  for (char const* const name : {"a:1", "b:1"}) world.net()[name].call_takes(1s);
+  for (int i = 0; i < 9; ++i) world.call("hello", {.timeout = 10s});
+  world.run_until(500ms);
+  CHECK(world.pool().snapshot().in_flight == 3);
+  CHECK(world.pool().snapshot().waiting == 6);
+  world.run_calls();
+  CHECK(count_ok(world) == 9);
+  CHECK(world.elapsed() >= 3s);
+  CHECK(world.net()["a:1"].connections_made() + world.net()["b:1"].connections_made() == 2);
+}
+
+TEST_CASE("story: a call waits for a slot no longer than max_wait, and fails with RESOURCE_EXHAUSTED",
+          "[sim][endpoints]") {
+  recorder seen;
+  world world{{.pool = {.target = "a:1", .max_slots = 1, .max_calls_per_slot = 1, .max_wait = 2s, .observer = &seen}}};
+  world.net()["a:1"].call_takes(3s);
+  auto& served = world.call("hello", {.timeout = 10s});
+  auto& refused = world.call("hello", {.timeout = 10s});
+  call_record* late = nullptr;
+  world.at(1500ms, [&] { late = &world.call("hello", {.timeout = 10s}); });
+  world.run_until(2500ms);
+  REQUIRE(refused.done());
+  CHECK(refused.code() == status_code::resource_exhausted);
+  CHECK(refused.text() == "waited too long for a slot");
+  CHECK(seen.failed_picks == std::vector<std::string>{"waited too long for a slot"});
+  world.run_calls();
+  CHECK(served.ok());
+  CHECK(late->ok());
+}
