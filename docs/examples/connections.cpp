@@ -13,8 +13,7 @@ int main(int argc, char** argv) {
   millrace::loop loop;
   // [pool]
   auto arguments = std::make_shared<grpc::ChannelArguments>();
-  arguments->SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-  arguments->SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  arguments->SetInt(GRPC_ARG_HTTP2_WRITE_BUFFER_SIZE, 256 * 1024);
   millrace::pool pool{loop,
                       {.target = argc > 1 ? argv[1] : "localhost:50051",
                        .min_slots = 2,
