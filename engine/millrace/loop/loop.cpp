@@ -60,6 +60,10 @@ loop::loop(std::unique_ptr<port> events) : port_(std::move(events)), random_(std
 
 loop::~loop() {
   abandoning_ = true;
+  if (forks_ != forks()) {
+    static_cast<void>(port_.release());
+    return;
+  }
   if (stop_report const left = stop(std::chrono::seconds(5)); !left.finished) {
     std::fprintf(stderr, "millrace: ~loop: %s\n", to_string(left).c_str());
   }
@@ -78,6 +82,10 @@ std::size_t loop::run_until(time_point until) { return drive(until); }
 std::size_t loop::poll() { return drive(port::poll); }
 
 std::size_t loop::drive(time_point until) {
+  if (forks_ != forks()) {
+    throw std::logic_error(
+        "millrace: loop::run: this loop was made before a fork; make it in the child, or exec there");
+  }
   entered const owner(*this);
   if (!owner) {
     if (stopping()) return 0;

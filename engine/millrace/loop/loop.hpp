@@ -3,6 +3,7 @@
 
 #include <millrace/base/block_pool.hpp>
 #include <millrace/base/check.hpp>
+#include <millrace/base/fork.hpp>
 #include <millrace/base/mpsc_queue.hpp>
 #include <millrace/base/rng.hpp>
 #include <millrace/loop/ledger.hpp>
@@ -84,7 +85,7 @@ class loop : public boost::asio::execution_context {
 
   /// Stops, waiting at most 5 s for operations that are out. Handlers that have not run are destroyed, not called, as with
   /// an io_context. What has not come back stays allocated, and one line on stderr names it: freeing memory that gRPC will
-  /// still write to is worse than a leak.
+  /// still write to is worse than a leak. In the child of a fork it leaves everything as it is.
   ~loop();
 
   executor_type get_executor() noexcept;
@@ -92,7 +93,8 @@ class loop : public boost::asio::execution_context {
   /// Runs until nothing is left to do: no handler ready, no call in flight, no timer awaited, no tracked work. Watches of idle
   /// pools do not keep it running. An exception thrown by a handler leaves through here, and `run` may be called again.
   /// After `stop` it returns at once. Returns how many operations it completed; throws std::logic_error while a thread,
-  /// this one included, is inside `run` already.
+  /// this one included, is inside `run` already, and in the child of a fork: gRPC's threads are not there, and a loop made
+  /// before would wait for them for ever.
   std::size_t run();
 
   /// As `run`, but returns at `until` at the latest.
@@ -225,6 +227,7 @@ class loop : public boost::asio::execution_context {
   intrusive_list<stop_listener, stop_listener_tag> stop_listeners_;
   intrusive_list<turn_end_listener, turn_end_tag> turn_end_listeners_;
   rng random_;
+  std::uint32_t const forks_ = forks();
   time_point now_{};
   bool in_turn_ = false;
   bool abandoning_ = false;  // from the destructor on: nobody is called any more
