@@ -70,6 +70,7 @@ class flight final : public attempt {
     loop_.start(back_, op_kind::call, method, [&](void* tag) { events.complete(tag); });
   }
   void cancel() noexcept override {}
+  std::string peer() const override { return {}; }
   void release() noexcept override {
     loop& on = loop_;
     this->~flight();

@@ -85,13 +85,18 @@ class echo_server final : private millrace::echo::Echo::Service {
     if (request->headers_first()) {
       context->AddInitialMetadata("x-headers", "first");
     }
+    if (auto const at = context->client_metadata().find("x-trailer-bin"); at != context->client_metadata().end()) {
+      context->AddTrailingMetadata("x-trailer-bin", {at->second.data(), at->second.size()});
+    }
     if (!request->pushback().empty()) context->AddTrailingMetadata("grpc-retry-pushback-ms", request->pushback());
     auto const until = std::chrono::steady_clock::now() + std::chrono::milliseconds(request->delay_ms());
     while (std::chrono::steady_clock::now() < until && !context->IsCancelled() && !stopping_) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     bool const well_now = request->ok_after_attempts() > 0 && previous >= request->ok_after_attempts();
-    if (request->code() != 0 && !well_now) return {static_cast<grpc::StatusCode>(request->code()), "as requested"};
+    if (request->code() != 0 && !well_now) {
+      return {static_cast<grpc::StatusCode>(request->code()), "as requested", last_sent("x-details-bin")};
+    }
     reply->set_text(request->text());
     reply->set_previous_attempts(previous);
     reply->set_time_left_ms(time_left(*context));

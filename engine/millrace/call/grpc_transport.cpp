@@ -34,6 +34,12 @@ std::string_view view(grpc_slice const& slice) noexcept {
 // gRPC takes no copy and keeps no reference once the attempt is over
 grpc_slice borrow(std::string_view text) noexcept { return grpc_slice_from_static_buffer(text.data(), text.size()); }
 
+std::string adopt_text(char* text) {
+  std::string copy(text);
+  gpr_free(text);
+  return copy;
+}
+
 metadata_view view(grpc_metadata_array const& array) noexcept {
   return {array.metadata, array.count, [](void const* list, std::size_t at) noexcept -> metadata_view::entry {
             grpc_metadata const& one = static_cast<grpc_metadata const*>(list)[at];
@@ -64,6 +70,13 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
   void cancel() noexcept override {
     cancelled_ = true;
     if (call_ != nullptr) grpc_call_cancel(call_, nullptr);
+  }
+
+  // the call's peer is its connection's address once it has been given to one, and the channel's target before
+  std::string peer() const override {
+    if (call_ == nullptr) return {};
+    std::string const far_end = adopt_text(grpc_call_get_peer(call_));
+    return far_end == adopt_text(grpc_channel_get_target(core_channel_)) ? std::string() : far_end;
   }
 
   void release() noexcept override {
@@ -203,7 +216,7 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     // itself even to a Trailers-Only answer, and content-type, which every Response-Headers has
     // (docs/design/0004-what-never-left.md; test/live/call_test.cpp)
     committed = initial_.capacity > 1;
-    never_left = call_ != nullptr && !committed && !reached_a_connection();
+    never_left = call_ != nullptr && !committed && peer().empty();
     if (dropped_by_server()) {
       result = {status_code::unavailable, "the server ended the call unanswered, as it does when it shuts down", {}};
     }
@@ -213,16 +226,6 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
   // that word for a message, although nobody cancelled (docs/design/0004-what-never-left.md)
   bool dropped_by_server() const noexcept {
     return result.code == status_code::cancelled && result.message == "CANCELLED" && !cancelled_ && !committed;
-  }
-
-  // the call's peer is its connection's address once it has been given to one, and the channel's target before
-  bool reached_a_connection() const {
-    char* const peer = grpc_call_get_peer(call_);
-    char* const target = grpc_channel_get_target(core_channel_);
-    bool const reached = std::string_view(peer) != std::string_view(target);
-    gpr_free(peer);
-    gpr_free(target);
-    return reached;
   }
 
   static constexpr std::size_t inline_headers = 12;

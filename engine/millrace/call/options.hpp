@@ -20,6 +20,9 @@ namespace millrace {
 class method_table;
 class observer;
 
+/// Metadata that is kept: keys and values in the order they came or are sent.
+using metadata_pairs = std::vector<std::pair<std::string, std::string>>;
+
 /// What became of a call, beside its result.
 struct call_info {
   call_end origin = call_end::attempt;  ///< Who decided the outcome.
@@ -27,6 +30,12 @@ struct call_info {
   std::string endpoint;                 ///< Of the last attempt.
   std::optional<std::uint32_t> slot{};  ///< Of the last attempt.
   duration elapsed{};
+
+  // what the last attempt brought from the server; empty when it brought none
+
+  metadata_pairs initial_metadata{};
+  metadata_pairs trailing_metadata{};  ///< Without `grpc-status` and `grpc-message`, which are the call's result.
+  std::string peer{};                  ///< The address that the attempt's connection leads to: `ipv4:10.0.0.1:443`.
 };
 
 /// How one call differs from its client's defaults.
@@ -34,6 +43,10 @@ struct call_options {
   /// From the call's start to its handler, waiting and retries included. 0: its method's, or else the client's default_timeout. A
   /// method's timeout (client_params::methods) bounds it.
   duration timeout{};
+
+  /// The call's end at the latest, besides what `timeout` says: that of the work it is a part of (`inbound_deadline`,
+  /// call/deadline.hpp). A call that starts at or after it ends with DEADLINE_EXCEEDED and sends nothing.
+  time_point deadline = never;
 
   /// Wait for an endpoint even while all of them fail, until the deadline. Without it such a call ends with UNAVAILABLE, as in
   /// gRPC (doc/wait-for-ready.md); it always waits while a connection is being made. None: as its method's settings say, or else not.
@@ -44,7 +57,7 @@ struct call_options {
   millrace::hash_key hash_key{};
 
   /// Sent with every attempt. Keys are lower case and not gRPC's own; an illegal pair ends the call with INVALID_ARGUMENT.
-  std::vector<std::pair<std::string, std::string>> metadata{};
+  metadata_pairs metadata{};
 
   /// Filled in before the handler runs; outlives the call.
   call_info* info = nullptr;

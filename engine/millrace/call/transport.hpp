@@ -8,6 +8,8 @@
 #include <millrace/loop/operation.hpp>
 #include <millrace/time/clock.hpp>
 
+#include <string>
+
 namespace millrace {
 
 class channel;
@@ -33,6 +35,9 @@ class attempt {
 
   /// Ends it soon, as CANCELLED unless it had ended already. Its completion still comes.
   virtual void cancel() noexcept = 0;
+
+  /// What gRPC calls the far end of its connection; empty when it reached none. Only after its completion.
+  virtual std::string peer() const = 0;
 
   /// Frees it. Only after its completion.
   virtual void release() noexcept = 0;

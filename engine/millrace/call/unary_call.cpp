@@ -14,17 +14,25 @@ namespace {
 constexpr std::string_view pushback_key = "grpc-retry-pushback-ms";
 
 // as gRPC has it: the least of what the call and what its method's settings ask for
+duration timeout_of(client_core const& client, method_config const* config, call_options const& options) noexcept {
+  bool const own = options.timeout > duration::zero();
+  if (config == nullptr || !config->timeout) return own ? options.timeout : client.params().default_timeout;
+  return own ? std::min(options.timeout, *config->timeout) : *config->timeout;
+}
+
 time_point deadline_of(time_point now, client_core const& client, method_config const* config,
                        call_options const& options) noexcept {
-  bool const own = options.timeout > duration::zero();
-  if (config == nullptr || !config->timeout) {
-    return saturating_add(now, own ? options.timeout : client.params().default_timeout);
-  }
-  return saturating_add(now, own ? std::min(options.timeout, *config->timeout) : *config->timeout);
+  return std::min(saturating_add(now, timeout_of(client, config, options)), options.deadline);
 }
 
 bool waits_for_ready(method_config const* config, call_options const& options) noexcept {
   return options.wait_for_ready.value_or(config != nullptr && config->wait_for_ready.value_or(false));
+}
+
+metadata_pairs kept(metadata_view from) {
+  metadata_pairs all;
+  for (std::size_t at = 0; at < from.size(); ++at) all.emplace_back(from[at].key, from[at].value);
+  return all;
 }
 
 bool exceeds(message const& one, std::optional<std::uint32_t> most) noexcept { return most && one.size() > *most; }
@@ -111,6 +119,7 @@ void unary_call::on_begin(completion how) {
   loop_.arm(deadline_timer_, context_.deadline());
   if (client_->pool() != nullptr) client_->pool()->budget().deposit(loop_.now());
   if (cancelled_early_) step_cancel(*cancelled_early_);
+  if (context_.deadline() <= loop_.now()) step(call_event::deadline{});
   step(call_event::start{});
 }
 
@@ -391,7 +400,9 @@ status unary_call::status_of(call_end why) {
       return {status_code::unavailable, refusal_.message(), {}};
     case call_end::deadline: {
       std::string text = "Deadline Exceeded";
-      if (machine_.attempts() == 0) {
+      if (context_.deadline() <= started_) {
+        text += " before the call started";
+      } else if (machine_.attempts() == 0) {
         text += " before a slot was free";
         if (client_->pool() != nullptr && client_->pool()->ready() == 0)
           text += ": " + client_->pool()->why_not_ready();
@@ -463,6 +474,9 @@ void unary_call::fill_info(call_end why) {
   info_->attempts = machine_.attempts();
   if (last_slot_ != balance::nobody) info_->slot = last_slot_;
   info_->elapsed = loop_.now() - started_;
+  info_->initial_metadata = attempt_ != nullptr ? kept(attempt_->headers) : metadata_pairs{};
+  info_->trailing_metadata = attempt_ != nullptr ? kept(attempt_->trailers) : metadata_pairs{};
+  info_->peer = attempt_ != nullptr ? attempt_->peer() : std::string{};
 }
 
 void unary_call::do_it(call_action::complete) {

@@ -38,6 +38,7 @@ class transport::flight final : public attempt, public rider {
 
   void cancel() noexcept override { finish({.code = status_code::cancelled, .message = "Cancelled on client"}); }
 
+  std::string peer() const override { return peer_; }
   void release() noexcept override { delete this; }
 
  private:
@@ -46,6 +47,7 @@ class transport::flight final : public attempt, public rider {
   void on_connected() override {
     answer_ = channel_.to().receive(request_);
     received_ = true;
+    peer_ = channel_.to().name();
     net_.events().arm(answered_, saturating_add(net_.events().now(), *answer_.after));
   }
   void on_lost(std::string_view why) override {
@@ -85,6 +87,7 @@ class transport::flight final : public attempt, public rider {
   channel& channel_;
   bound<void(completion)> done_;
   answer answer_;
+  std::string peer_;
   bool under_way_ = false;
   bool received_ = false;
   timer answered_{bound<void()>::to<&flight::on_answered>(*this)};
