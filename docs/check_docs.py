@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks README.md, CHANGELOG.md, docs/**/*.md and bench/**/*.md.
 
-usage: check_docs.py snippets|links ROOT
+usage: check_docs.py snippets|links|traps ROOT
 
 snippets: each ```cpp block is, but for its indentation, a region of a file in docs/examples: the lines between
           `// [name]` and `// [end]`.
 links:    each relative link leads to a file, and its #anchor to a heading of that file.
+traps:    each number in docs/guide/traps.md is the tag of a test, and each such tag is listed there.
 """
 import pathlib
 import re
@@ -75,8 +76,16 @@ def links(root):
     return wrong, checked
 
 
+def traps(root):
+    listed = set(re.findall(r"^\| (T\d+) \|", (root / "docs/guide/traps.md").read_text(), re.M))
+    tested = {tag for source in root.glob("test/**/*.cpp") for tag in re.findall(r"\[(T\d+)\]", source.read_text())}
+    wrong = [f"docs/guide/traps.md: no test has the tag [{one}]" for one in sorted(listed - tested)]
+    wrong += [f"docs/guide/traps.md: {one}, which a test has for a tag, is not listed" for one in sorted(tested - listed)]
+    return wrong, len(listed & tested)
+
+
 def main():
-    check = {"snippets": snippets, "links": links}[sys.argv[1]]
+    check = {"snippets": snippets, "links": links, "traps": traps}[sys.argv[1]]
     wrong, right = check(pathlib.Path(sys.argv[2]))
     for line in wrong:
         print(line)

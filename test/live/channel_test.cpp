@@ -70,7 +70,7 @@ TEST_CASE("live: channelz does not list a pool's channels unless their arguments
   CHECK(listed(server.address()));
 }
 
-TEST_CASE("live: the default limit of a response is gRPC's 4 MiB", "[live][size]") {
+TEST_CASE("live: the default limit of a response is gRPC's 4 MiB", "[live][size][T38]") {
   test::echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
@@ -89,7 +89,7 @@ TEST_CASE("live: a request over the limit is refused before it is sent, and not 
 }
 
 TEST_CASE("live: a peer that falls silent under a call is given up by keepalive, long before the deadline",
-          "[live][channel]") {
+          "[live][channel][T30]") {
   std::promise<void> end;
   test::http2_server server(
       [over = end.get_future().share()](auto&) { over.wait(); });  // reads nothing more, no PING either

@@ -126,7 +126,7 @@ TEST_CASE("reach: a connection lost with the request on it may have left, and th
 }
 
 TEST_CASE("reach: a call that starts on a channel without a connection never left, and is retried for free",
-          "[live][reach]") {
+          "[live][reach][T24]") {
   // its threads serve all of gRPC's sockets in this process, so the loss is known to gRPC before the loop hears of it
   echo_server bystander;
   auto server = std::make_unique<echo_server>();

@@ -24,7 +24,7 @@ void make_ready(millrace::loop& loop, millrace::pool& pool, std::uint32_t slots)
 
 }  // namespace
 
-TEST_CASE("sockets: four slots to one endpoint are four TCP connections", "[live][sockets]") {
+TEST_CASE("sockets: four slots to one endpoint are four TCP connections", "[live][sockets][T25]") {
   echo_server server;
   millrace::loop loop;
   {

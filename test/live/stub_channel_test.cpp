@@ -155,7 +155,8 @@ void wait_until_held(talk_server const& server, int calls) {
 
 }  // namespace
 
-TEST_CASE("stub channel: each API and each kind of call is balanced over the servers and counted", "[live][stub]") {
+TEST_CASE("stub channel: each API and each kind of call is balanced over the servers and counted",
+          "[live][stub][T39]") {
   std::array<talk_server, 3> servers;
   running_pool pool({.target = target_of(servers)});
   pool.wait_for_ready(3);

@@ -63,7 +63,8 @@ class lavish_server final : public echo::Echo::CallbackService {
 
 }  // namespace
 
-TEST_CASE("traps: a failed attempt comes back with ok = true, and its status is what counts (T16)", "[live][traps]") {
+TEST_CASE("traps: a failed attempt comes back with ok = true, and its status is what counts",
+          "[live][traps][T16][T17]") {
   echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
@@ -76,8 +77,8 @@ TEST_CASE("traps: a failed attempt comes back with ok = true, and its status is 
   }
 }
 
-TEST_CASE("traps: what an attempt needs outlives client, pool and cancellation until its tag is back (T18)",
-          "[live][traps]") {
+TEST_CASE("traps: what an attempt needs outlives client, pool and cancellation until its tag is back",
+          "[live][traps][T18]") {
   echo_server server;
   millrace::loop loop;
   int ended = 0;
@@ -108,8 +109,8 @@ TEST_CASE("traps: what an attempt needs outlives client, pool and cancellation u
   CHECK(ended == 9);
 }
 
-TEST_CASE("traps: each attempt is a call of its own with the same metadata, payload and deadline (T20)",
-          "[live][traps]") {
+TEST_CASE("traps: each attempt is a call of its own with the same metadata, payload and deadline",
+          "[live][traps][T20]") {
   echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
@@ -129,7 +130,7 @@ TEST_CASE("traps: each attempt is a call of its own with the same metadata, payl
   CHECK(reply->time_left_ms() < 4'000 - 480 + 120);
 }
 
-TEST_CASE("traps: no call is without a deadline, at the server too (T21)", "[live][traps]") {
+TEST_CASE("traps: no call is without a deadline, at the server too", "[live][traps][T21]") {
   echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
@@ -207,7 +208,8 @@ TEST_CASE("traps: bytes that are no gRPC end the call with an error", "[live][tr
   }
 }
 
-TEST_CASE("traps: a server that speaks something else is unavailable, and the call says so", "[live][traps][garbage]") {
+TEST_CASE("traps: a server that speaks something else is unavailable, and the call says so",
+          "[live][traps][garbage][T9]") {
   http2_server server([](auto&) {}, "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
   auto const [reply, info] = call(server.address());
   REQUIRE(reply.has_error());

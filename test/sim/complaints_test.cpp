@@ -99,7 +99,7 @@ TEST_CASE("complaint: calls fail when connections reach the server's age, all at
 }
 
 TEST_CASE("complaint: a watch that cannot be cancelled holds up the end (21948, 3064, google-cloud-cpp 5871)",
-          "[sim][complaints]") {
+          "[sim][complaints][T5][T6]") {
   world world{{.pool = {.target = "a:1,b:1", .min_slots = 8}}};
   world.net()["b:1"].black_hole();
   world.pool().open();

@@ -78,7 +78,7 @@ TEST_CASE("story: a pool that keeps one slot goes on to the next endpoint when t
 }
 
 TEST_CASE("story: dials that fail back off by 1.6 up to the cap, and start over after a proven connection",
-          "[sim][dial]") {
+          "[sim][dial][T29]") {
   world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 1}}};
   server& a = world.net()["a:1"];
   a.down();
@@ -125,7 +125,7 @@ TEST_CASE("story: a server that accepts and drops is not dialed in a tight loop"
   CHECK(call.ok());
 }
 
-TEST_CASE("story: four slots dial one endpoint one after another", "[sim][dial]") {
+TEST_CASE("story: four slots dial one endpoint one after another", "[sim][dial][T25]") {
   world world{{.pool = {.target = "a:1", .min_slots = 4}}};
   server& a = world.net()["a:1"];
   a.dial_takes(100ms);
@@ -146,7 +146,7 @@ TEST_CASE("story: slots of different endpoints dial at the same time", "[sim][di
   CHECK(world.pool().ready() == 3);
 }
 
-TEST_CASE("story: a ready slot whose connection goes idle is connected again at once", "[sim][dial]") {
+TEST_CASE("story: a ready slot whose connection goes idle is connected again at once", "[sim][dial][T27][T28]") {
   world world{{.pool = {.target = "a:1", .min_slots = 1}}};
   server& a = world.net()["a:1"];
   auto& call = world.call();
@@ -236,7 +236,7 @@ TEST_CASE("story: after a GOAWAY of the only endpoint new calls wait for the new
   CHECK(young.took() == 149ms);
 }
 
-TEST_CASE("story: hourly watches that run out change nothing", "[sim][dial]") {
+TEST_CASE("story: hourly watches that run out change nothing", "[sim][dial][T7][T8]") {
   recorder seen;
   world world{{.pool = {.target = "a:1", .observer = &seen}}};
   world.pool().open();

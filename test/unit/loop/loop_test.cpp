@@ -68,7 +68,7 @@ TEST_CASE("loop: posted functions run in order, dispatched ones at once on the l
   CHECK(log == std::vector{1, 2, 3, 4, 5});
 }
 
-TEST_CASE("loop: post from many threads wakes a sleeping loop and loses nothing", "[loop]") {
+TEST_CASE("loop: post from many threads wakes a sleeping loop and loses nothing", "[loop][T15]") {
   millrace::loop loop;
   auto work = asio::make_work_guard(loop);
   constexpr int threads = 4;
@@ -134,7 +134,7 @@ TEST_CASE("loop: an operation that gRPC completes comes back through its tag", "
   CHECK(loop.outstanding() == 0);
 }
 
-TEST_CASE("loop: an operation started after stop is abandoned instead of aborting the process (trap T1)", "[loop]") {
+TEST_CASE("loop: an operation started after stop is abandoned instead of aborting the process", "[loop][T1]") {
   millrace::loop loop;
   CHECK(loop.stop(0ms).finished);
   alarm_waiter waiter(loop);
@@ -143,7 +143,7 @@ TEST_CASE("loop: an operation started after stop is abandoned instead of abortin
   CHECK(waiter.seen == std::vector{completion::abandoned});
 }
 
-TEST_CASE("loop: stop returns at its deadline and names what is still out", "[loop]") {
+TEST_CASE("loop: stop returns at its deadline and names what is still out", "[loop][T2]") {
   millrace::loop loop;
   alarm_waiter waiter(loop);
   waiter.start(std::chrono::system_clock::now() + 1h);
