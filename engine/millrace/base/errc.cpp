@@ -26,6 +26,10 @@ class category final : public boost::system::error_category {
       case errc::out_of_range: return "more than the pool can give";
       case errc::waited_too_long: return "waited too long for a slot";
       case errc::unknown_endpoint: return "the pool has no such endpoint";
+      case errc::operation_in_progress: return "another operation of this kind is under way on the stream";
+      case errc::half_closed: return "the stream's sending side is closed";
+      case errc::finishing: return "async_finish was called before";
+      case errc::stream_ended: return "the stream has ended; async_finish tells how";
     }
     return "unknown millrace error";
   }

@@ -27,6 +27,14 @@ enum class errc {
   waited_too_long,
   /// The pool has no endpoint of that address.
   unknown_endpoint,
+  /// Another operation of this kind is under way on the stream: one read and one write at a time.
+  operation_in_progress,
+  /// The stream's sending side is closed: after `writes_done`.
+  half_closed,
+  /// `async_finish` was called before on the stream.
+  finishing,
+  /// The stream has ended, or takes no more messages; `async_finish` tells how it ended.
+  stream_ended,
 };
 
 /// The category `millrace`.

@@ -10,8 +10,13 @@ using namespace millrace;
 
 namespace {
 
-constexpr errc all[] = {errc::timed_out,  errc::cancelled,         errc::loop_stopping, errc::pool_closed,
-                        errc::queue_full, errc::no_endpoint_ready, errc::out_of_range};
+constexpr errc all[] = {errc::timed_out,        errc::cancelled,
+                        errc::loop_stopping,    errc::pool_closed,
+                        errc::queue_full,       errc::no_endpoint_ready,
+                        errc::out_of_range,     errc::waited_too_long,
+                        errc::unknown_endpoint, errc::operation_in_progress,
+                        errc::half_closed,      errc::finishing,
+                        errc::stream_ended};
 
 }  // namespace
 
