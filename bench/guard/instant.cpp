@@ -101,6 +101,9 @@ class flights final : public transport {
     one->start(port_, request.method.path());
     return one;
   }
+  stream_attempt* open(stream_request const&, stream_listener&) override {
+    throw std::logic_error("instant_transport: there are no streams");
+  }
 
  private:
   loop& loop_;

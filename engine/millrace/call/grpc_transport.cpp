@@ -1,53 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/call/grpc_transport.hpp>
 
-#include <millrace/base/metadata.hpp>
-#include <millrace/call/grpc_message.hpp>
+#include <millrace/call/grpc_stream.hpp>
+#include <millrace/call/impl/grpc_call.hpp>
 #include <millrace/loop/cq_port.hpp>
 #include <millrace/loop/loop.hpp>
 #include <millrace/loop/tag.hpp>
-#include <millrace/pool/grpc_access.hpp>
-#include <millrace/pool/grpc_channel.hpp>
-#include <millrace/pool/method.hpp>
 
 #include <grpc/byte_buffer.h>
-#include <grpc/grpc.h>
-#include <grpc/slice.h>
-#include <grpc/slice_buffer.h>
-#include <grpc/support/alloc.h>
 #include <grpcpp/impl/codegen/completion_queue_tag.h>
 
 #include <array>
-#include <charconv>
 #include <new>
-#include <string>
 #include <string_view>
-#include <vector>
 
 namespace millrace {
-namespace {
 
-std::string_view view(grpc_slice const& slice) noexcept {
-  return {reinterpret_cast<char const*>(GRPC_SLICE_START_PTR(slice)), GRPC_SLICE_LENGTH(slice)};
-}
-
-// gRPC takes no copy and keeps no reference once the attempt is over
-grpc_slice borrow(std::string_view text) noexcept { return grpc_slice_from_static_buffer(text.data(), text.size()); }
-
-std::string adopt_text(char* text) {
-  std::string copy(text);
-  gpr_free(text);
-  return copy;
-}
-
-metadata_view view(grpc_metadata_array const& array) noexcept {
-  return {array.metadata, array.count, [](void const* list, std::size_t at) noexcept -> metadata_view::entry {
-            grpc_metadata const& one = static_cast<grpc_metadata const*>(list)[at];
-            return {view(one.key), view(one.value)};
-          }};
-}
-
-}  // namespace
+using namespace impl;
 
 class grpc_transport::grpc_attempt final : public attempt, public grpc::internal::CompletionQueueTag {
  public:
@@ -62,22 +31,17 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     auto& channel = static_cast<grpc_channel&>(request.channel);
     limits_ = channel.limits();
     if (exceeds(request.payload.size(), limits_.request)) return refuse(request.payload.size());
-    call_ = make_call(channel, request);
+    call_.make(channel, request.method, request.deadline);
     channel.before_start();
     loop_.start(back_, op_kind::call, request.method.path(), [&](void*) { start_batch(request); });
   }
 
   void cancel() noexcept override {
     cancelled_ = true;
-    if (call_ != nullptr) grpc_call_cancel(call_, nullptr);
+    call_.cancel();
   }
 
-  // the call's peer is its connection's address once it has been given to one, and the channel's target before
-  std::string peer() const override {
-    if (call_ == nullptr) return {};
-    std::string const far_end = adopt_text(grpc_call_get_peer(call_));
-    return far_end == adopt_text(grpc_channel_get_target(core_channel_)) ? std::string() : far_end;
-  }
+  std::string peer() const override { return call_ ? call_.peer() : std::string(); }
 
   void release() noexcept override {
     loop& on = loop_;
@@ -99,42 +63,16 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     grpc_slice_buffer_destroy(&sending_.data.raw.slice_buffer);
     // still here when the loop ended before it could be handed over
     if (received_ != nullptr) grpc_byte_buffer_destroy(received_);
-    if (call_ != nullptr) grpc_call_unref(call_);
-  }
-
-  ::grpc_call* make_call(grpc_channel& channel, attempt_request const& request) {
-    gpr_timespec const deadline =
-        request.deadline == never
-            ? gpr_inf_future(GPR_CLOCK_MONOTONIC)
-            : gpr_time_from_nanos(std::chrono::nanoseconds(request.deadline.time_since_epoch()).count(),
-                                  GPR_CLOCK_MONOTONIC);
-    grpc_completion_queue* const queue = channel.queue().cq();
-    core_channel_ = channel.core();
-    if (void* const handle = channel.registered(request.method)) {
-      return grpc_channel_create_registered_call(channel.core(), nullptr, GRPC_PROPAGATE_DEFAULTS, queue, handle,
-                                                 deadline, nullptr);
-    }
-    grpc_slice const path = grpc_slice_from_copied_buffer(request.method.path().data(), request.method.path().size());
-    ::grpc_call* const made = grpc_channel_create_call(channel.core(), nullptr, GRPC_PROPAGATE_DEFAULTS, queue, path,
-                                                       nullptr, deadline, nullptr);
-    grpc_slice_unref(path);
-    return made;
   }
 
   void start_batch(attempt_request const& request) {
-    std::array<grpc_metadata, inline_headers> few;
-    std::vector<grpc_metadata> many;
-    std::size_t const count = request.headers.size() + (request.previous_attempts > 0 ? 1 : 0);
-    if (count > few.size()) many.resize(count);
-    grpc_metadata* const headers = count > few.size() ? many.data() : few.data();
-    fill(headers, request);
-
-    share_payload(request.payload);
+    grpc_request_headers headers(request.headers, request.previous_attempts, previous_);
+    share_into(sending_, request.payload);
 
     std::array<grpc_op, 6> ops{};
     ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
-    ops[0].data.send_initial_metadata.count = count;
-    ops[0].data.send_initial_metadata.metadata = headers;
+    ops[0].data.send_initial_metadata.count = headers.size();
+    ops[0].data.send_initial_metadata.metadata = headers.data();
     ops[1].op = GRPC_OP_SEND_MESSAGE;
     ops[1].data.send_message.send_message = &sending_;
     ops[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
@@ -147,24 +85,8 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     ops[5].data.recv_status_on_client.status = &code_;
     ops[5].data.recv_status_on_client.status_details = &details_;
     grpc_call_error const error = grpc_call_start_batch(
-        call_, ops.data(), ops.size(), static_cast<grpc::internal::CompletionQueueTag*>(this), nullptr);
+        call_.get(), ops.data(), ops.size(), static_cast<grpc::internal::CompletionQueueTag*>(this), nullptr);
     MILLRACE_CHECK(error == GRPC_CALL_OK);
-  }
-
-  // gRPC empties the buffer it sends, and another attempt will want it: send one that refers to the same bytes
-  void share_payload(message const& payload) {
-    if (grpc_byte_buffer const* const buffer = core_of(payload)) {
-      sending_.data.raw.compression = buffer->data.raw.compression;
-    }
-    append_slices(sending_.data.raw.slice_buffer, payload);
-  }
-
-  void fill(grpc_metadata* to, attempt_request const& request) {
-    for (auto const& [key, value] : request.headers) *to++ = {borrow(key), borrow(value), {}};
-    if (request.previous_attempts == 0) return;
-    auto const [end, ignored] =
-        std::to_chars(previous_.data(), previous_.data() + previous_.size(), request.previous_attempts);
-    *to = {borrow("grpc-previous-rpc-attempts"), borrow({previous_.data(), end}), {}};
   }
 
   void on_back(completion how) {
@@ -194,14 +116,6 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     done_(how);
   }
 
-  static bool exceeds(std::size_t size, std::size_t limit) noexcept { return limit != 0 && size > limit; }
-
-  // as gRPC's message size filter words it
-  static std::string larger_than_max(char const* what, std::size_t size, std::size_t limit) {
-    return std::string(what) + " message larger than max (" + std::to_string(size) + " vs. " + std::to_string(limit) +
-           ")";
-  }
-
   void refuse(std::size_t size) {
     code_ = GRPC_STATUS_RESOURCE_EXHAUSTED;
     result.message = larger_than_max("Sent", size, limits_.request);
@@ -216,25 +130,16 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     // itself even to a Trailers-Only answer, and content-type, which every Response-Headers has
     // (docs/design/0004-what-never-left.md; test/live/call_test.cpp)
     committed = initial_.capacity > 1;
-    never_left = call_ != nullptr && !committed && peer().empty();
-    if (dropped_by_server()) {
+    never_left = call_ && !committed && !call_.reached_a_connection();
+    if (!cancelled_ && !committed && dropped_by_server(result)) {
       result = {status_code::unavailable, "the server ended the call unanswered, as it does when it shuts down", {}};
     }
   }
 
-  // a gRPC server that shuts down ends the calls that no handler has seen, and those that handlers forget, with CANCELLED and
-  // that word for a message, although nobody cancelled (docs/design/0004-what-never-left.md)
-  bool dropped_by_server() const noexcept {
-    return result.code == status_code::cancelled && result.message == "CANCELLED" && !cancelled_ && !committed;
-  }
-
-  static constexpr std::size_t inline_headers = 12;
-
   grpc_transport& transport_;
   loop& loop_;
   bound<void(completion)> done_;
-  ::grpc_call* call_ = nullptr;
-  ::grpc_channel* core_channel_ = nullptr;
+  grpc_call_handle call_;
   message_limits limits_;
   bool cancelled_ = false;  // by this side
   grpc_metadata_array initial_{};
@@ -275,6 +180,10 @@ attempt* grpc_transport::start(attempt_request const& request, bound<void(comple
   auto* const one = ::new (loop_.allocate(sizeof(grpc_attempt))) grpc_attempt(*this, done);
   one->start(request);
   return one;
+}
+
+stream_attempt* grpc_transport::open(stream_request const& request, stream_listener& listener) {
+  return start_grpc_stream(loop_, request, listener);
 }
 
 }  // namespace millrace

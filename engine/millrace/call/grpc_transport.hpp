@@ -21,6 +21,7 @@ class grpc_transport final : public transport {
   ~grpc_transport() override;
 
   attempt* start(attempt_request const& request, bound<void(completion)> done) override;
+  stream_attempt* open(stream_request const& request, stream_listener& listener) override;
 
  private:
   class grpc_attempt;

@@ -167,8 +167,7 @@ stream_actions stream_machine::on(stream_event::got event) noexcept {
   }
   bool const surplus = collects_ && kept_;
   if (surplus || (finishing_ && !reader_ && !collects_)) {
-    actions.push_back(drop_message{});
-    next_read(actions);
+    next_read(actions);  // nobody wants this one
   } else {
     passing_in_ = true;
     actions.push_back(pass_in{});

@@ -77,7 +77,7 @@ struct start_close {};   ///< Half-close; answered by wrote.
 struct drop_queue {};    ///< Nothing of it can be sent any more.
 struct start_read {};    ///< Answered by got.
 struct pass_in {};       ///< Show the interceptors the message that came; answered by passed_in.
-struct drop_message {};  ///< Nobody wants the one that came.
+struct drop_message {};  ///< Nobody wants the one that passed.
 struct end_write {
   std::optional<errc> error;  ///< None: accepted.
 };

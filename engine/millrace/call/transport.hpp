@@ -15,6 +15,9 @@ namespace millrace {
 class channel;
 class metadata;
 class method;
+class stream_attempt;
+class stream_listener;
+struct stream_request;
 
 /// What one attempt of a unary call sends. All of it outlives the attempt.
 struct attempt_request {
@@ -64,6 +67,9 @@ class transport {
   /// `done` is called once, never from inside `start` or `cancel`: with `abandoned` when the loop ends first, and otherwise
   /// whatever the outcome.
   virtual attempt* start(attempt_request const& request, bound<void(completion)> done) = 0;
+
+  /// Starts an attempt of a stream (stream_attempt.hpp), whose listener outlives it.
+  virtual stream_attempt* open(stream_request const& request, stream_listener& listener) = 0;
 };
 
 }  // namespace millrace

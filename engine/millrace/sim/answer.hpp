@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/base/metadata_view.hpp>
 #include <millrace/base/status_code.hpp>
 #include <millrace/time/clock.hpp>
 
@@ -30,5 +31,13 @@ struct answer {
   pairs headers{};
   pairs trailers{};
 };
+
+/// As attempts show them. The list stays as long as the view.
+inline metadata_view view(answer::pairs const& list) noexcept {
+  return {&list, list.size(), [](void const* pairs, std::size_t at) noexcept -> metadata_view::entry {
+            auto const& [key, value] = (*static_cast<answer::pairs const*>(pairs))[at];
+            return {key, value};
+          }};
+}
 
 }  // namespace millrace::sim

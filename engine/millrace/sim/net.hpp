@@ -51,6 +51,7 @@ class net {
  private:
   friend class channel;
   friend class transport;
+  friend class stream_flight;
 
   server* find(std::string_view name);
 

@@ -84,6 +84,16 @@ server& server::answer_sometimes(double share, answer with) {
   return *this;
 }
 
+server& server::stream_with(stream_answer with) {
+  usual_stream_ = std::move(with);
+  return *this;
+}
+
+server& server::stream_next(stream_answer with) {
+  next_streams_.push_back(std::move(with));
+  return *this;
+}
+
 server& server::health(health_answer says) {
   note("says of its health: " + std::string(to_string(says)));
   health_ = says;
@@ -133,6 +143,20 @@ void server::dial_began() {
 void server::connected() noexcept {
   ++connections_;
   ++connections_made_;
+}
+
+stream_answer server::receive_stream() {
+  stream_answer one = usual_stream_;
+  if (!next_streams_.empty()) {
+    one = std::move(next_streams_.front());
+    next_streams_.pop_front();
+  }
+  ++in_flight_;
+  if (!one.never_left) {
+    ++received_;
+    received_at_.push_back(net_.events().now());
+  }
+  return one;
 }
 
 answer server::receive(attempt_request const& request) {

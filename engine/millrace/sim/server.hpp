@@ -8,6 +8,7 @@
 #include <millrace/sim/health_answer.hpp>
 #include <millrace/sim/health_call.hpp>
 #include <millrace/sim/latency.hpp>
+#include <millrace/sim/stream_answer.hpp>
 
 #include <cstdint>
 #include <deque>
@@ -63,6 +64,11 @@ class server {
   /// To that share of the attempts, instead of the usual; replaces the one before.
   server& answer_sometimes(double share, answer with);
 
+  /// From now on, to every attempt of a stream.
+  server& stream_with(stream_answer with);
+  /// To the next attempt of a stream, before anything else; more of them in order.
+  server& stream_next(stream_answer with);
+
   // what it says of its health: that it has no health service, until told otherwise
 
   /// From now on, to every question; who watches hears it too, unless it says nothing.
@@ -99,6 +105,7 @@ class server {
   friend class channel;
   friend class health_call;
   friend class transport;
+  friend class stream_flight;
 
   enum class mode { up, down, black_hole, flapping };
 
@@ -109,6 +116,7 @@ class server {
   void connected() noexcept;
   void disconnected() noexcept { --connections_; }
   answer receive(attempt_request const& request);
+  stream_answer receive_stream();
   void done() noexcept { --in_flight_; }
   void receive(health_call& question);
   void answer_health(health_call& question);
@@ -122,6 +130,8 @@ class server {
   latency call_latency_{};
   answer usual_{};
   std::deque<answer> next_;
+  stream_answer usual_stream_{};
+  std::deque<stream_answer> next_streams_;
   double sometimes_share_ = 0;
   answer sometimes_{};
   intrusive_list<channel, channel_tag> channels_;

@@ -4,21 +4,12 @@
 #include <millrace/loop/loop.hpp>
 #include <millrace/loop/tag.hpp>
 #include <millrace/pool/method.hpp>
+#include <millrace/sim/stream_flight.hpp>
 #include <millrace/sim/text_message.hpp>
 
 #include <utility>
 
 namespace millrace::sim {
-namespace {
-
-metadata_view view(answer::pairs const& list) noexcept {
-  return {&list, list.size(), [](void const* pairs, std::size_t at) noexcept -> metadata_view::entry {
-            auto const& [key, value] = (*static_cast<answer::pairs const*>(pairs))[at];
-            return {key, value};
-          }};
-}
-
-}  // namespace
 
 class transport::flight final : public attempt, public rider {
  public:
@@ -97,6 +88,12 @@ class transport::flight final : public attempt, public rider {
 
 attempt* transport::start(attempt_request const& request, bound<void(completion)> done) {
   auto* const one = new flight(net_, request, done);
+  one->start();
+  return one;
+}
+
+stream_attempt* transport::open(stream_request const& request, stream_listener& listener) {
+  auto* const one = new stream_flight(net_, request, listener);
   one->start();
   return one;
 }

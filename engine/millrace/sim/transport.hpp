@@ -14,6 +14,7 @@ class transport final : public millrace::transport {
   explicit transport(net& in) noexcept : net_(in) {}
 
   attempt* start(attempt_request const& request, bound<void(completion)> done) override;
+  stream_attempt* open(stream_request const& request, stream_listener& listener) override;
 
  private:
   class flight;
