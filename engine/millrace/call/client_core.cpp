@@ -2,6 +2,7 @@
 #include <millrace/call/client_core.hpp>
 
 #include <millrace/base/metadata.hpp>
+#include <millrace/call/stream_call.hpp>
 #include <millrace/call/unary_call.hpp>
 
 #include <stdexcept>
@@ -58,15 +59,20 @@ method_config const* client_core::find_config(method const& called) const {
 
 void client_core::enter(unary_call& one) noexcept { calls_.push_back(one); }
 
+void client_core::enter(stream_call& one) noexcept { streams_.push_back(one); }
+
 // told before the pool's destructor ends: afterwards nobody here touches it
 void client_core::on_pool_closed() noexcept {
   pool_ = nullptr;
-  calls_.for_each([](unary_call& one) { one.revoke(); });
+  revoke_all();
 }
 
 // the pool says so too, unless it has gone before
-void client_core::on_stop() noexcept {
+void client_core::on_stop() noexcept { revoke_all(); }
+
+void client_core::revoke_all() noexcept {
   calls_.for_each([](unary_call& one) { one.revoke(); });
+  streams_.for_each([](stream_call& one) { one.revoke(); });
 }
 
 }  // namespace millrace

@@ -14,6 +14,7 @@
 
 namespace millrace {
 
+class stream_call;
 class unary_call;
 struct active_call_tag;
 
@@ -40,6 +41,7 @@ class client_core final : private pool_client, private stop_listener {
   retry::budget& budget() noexcept { return pool_ != nullptr ? pool_->budget() : spent_; }
 
   void enter(unary_call& one) noexcept;
+  void enter(stream_call& one) noexcept;
 
  private:
   // by the method's number, each null until its first call; those that have no entry in the table have an empty one here
@@ -48,6 +50,7 @@ class client_core final : private pool_client, private stop_listener {
   method_config const* find_config(method const& called) const;
   void on_pool_closed() noexcept override;
   void on_stop() noexcept override;
+  void revoke_all() noexcept;
 
   millrace::loop& loop_;
   millrace::pool* pool_;
@@ -58,6 +61,7 @@ class client_core final : private pool_client, private stop_listener {
   std::optional<retry::throttle> throttle_;
   retry::budget spent_{{.percent = 0, .min_per_second = 0}};  // for calls begun after the pool has gone
   intrusive_list<unary_call, active_call_tag> calls_;
+  intrusive_list<stream_call, active_call_tag> streams_;
 };
 
 }  // namespace millrace

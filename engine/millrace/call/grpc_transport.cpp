@@ -41,7 +41,7 @@ class grpc_transport::grpc_attempt final : public attempt, public grpc::internal
     call_.cancel();
   }
 
-  std::string peer() const override { return call_ ? call_.peer() : std::string(); }
+  std::string peer() const override { return call_.peer(); }
 
   void release() noexcept override {
     loop& on = loop_;

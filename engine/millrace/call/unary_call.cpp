@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/call/unary_call.hpp>
 
+#include <millrace/call/impl/call_terms.hpp>
 #include <millrace/metrics/observer.hpp>
 
 #include <algorithm>
@@ -9,44 +10,15 @@
 #include <utility>
 
 namespace millrace {
+
+using namespace impl;
+
 namespace {
-
-constexpr std::string_view pushback_key = "grpc-retry-pushback-ms";
-
-// as gRPC has it: the least of what the call and what its method's settings ask for
-duration timeout_of(client_core const& client, method_config const* config, call_options const& options) noexcept {
-  bool const own = options.timeout > duration::zero();
-  if (config == nullptr || !config->timeout) return own ? options.timeout : client.params().default_timeout;
-  return own ? std::min(options.timeout, *config->timeout) : *config->timeout;
-}
-
-time_point deadline_of(time_point now, client_core const& client, method_config const* config,
-                       call_options const& options) noexcept {
-  return std::min(saturating_add(now, timeout_of(client, config, options)), options.deadline);
-}
-
-bool waits_for_ready(method_config const* config, call_options const& options) noexcept {
-  return options.wait_for_ready.value_or(config != nullptr && config->wait_for_ready.value_or(false));
-}
 
 metadata_pairs kept(metadata_view from) {
   metadata_pairs all;
   for (std::size_t at = 0; at < from.size(); ++at) all.emplace_back(from[at].key, from[at].value);
   return all;
-}
-
-bool exceeds(message const& one, std::optional<std::uint32_t> most) noexcept { return most && one.size() > *most; }
-
-// gRPC's words for it
-status oversized(char const* verb, message const& one, std::uint32_t most) {
-  return {status_code::resource_exhausted,
-          std::string(verb) + " message larger than max (" + std::to_string(one.size()) + " vs. " +
-              std::to_string(most) + ")",
-          {}};
-}
-
-retry::retry_policy const& retry_of(client_core const& client, method_config const* config) noexcept {
-  return config != nullptr && config->retry ? *config->retry : client.params().retry;
 }
 
 }  // namespace
@@ -64,7 +36,8 @@ unary_call::unary_call(std::shared_ptr<client_core> client, method const& called
       context_(method_.path(), headers_, *this),
       chain_(client_->params().interceptors),
       machine_(retry_of(*client_, config_), client_->budget(), loop_.random(),
-               limit_to(deadline_of(started_, *client_, config_, options)), client_->throttle()),
+               limit_to(deadline_of(started_, config_, options, client_->params().default_timeout)),
+               client_->throttle()),
       waiter_(permit_, bound<void(error_code)>::to<&unary_call::on_served>(*this)) {
   waiter_.hash = options.hash_key.hash();
   context_.set_started(started_);
@@ -140,12 +113,7 @@ chain_action unary_call::run_stage(hook stage) {
 }
 
 void unary_call::do_it(call_action::run_start) {
-  if (!legal_metadata_) {
-    return malformed(
-        {status_code::invalid_argument,
-         "call_options.metadata: keys are lower case, not gRPC's own; values are printable unless the key ends in -bin",
-         {}});
-  }
+  if (!legal_metadata_) return malformed(illegal_metadata());
   if (payload_.empty()) return malformed({status_code::internal, "the request could not be serialised", {}});
   if (config_ != nullptr && exceeds(payload_, config_->max_request_bytes)) {
     return malformed(oversized("Sent", payload_, *config_->max_request_bytes));
@@ -392,27 +360,11 @@ status unary_call::status_of(call_end why) {
     case call_end::intercepted:
     case call_end::malformed: return std::move(result_);
     case call_end::not_admitted:
-      if (refusal_ == make_error_code(errc::queue_full) || refusal_ == make_error_code(errc::waited_too_long))
-        return {status_code::resource_exhausted, refusal_.message(), {}};
-      if (refusal_ == make_error_code(errc::no_endpoint_ready) && client_->pool() != nullptr) {
-        return {status_code::unavailable, client_->pool()->why_not_ready(), {}};
-      }
-      return {status_code::unavailable, refusal_.message(), {}};
-    case call_end::deadline: {
-      std::string text = "Deadline Exceeded";
-      if (context_.deadline() <= started_) {
-        text += " before the call started";
-      } else if (machine_.attempts() == 0) {
-        text += " before a slot was free";
-        if (client_->pool() != nullptr && client_->pool()->ready() == 0)
-          text += ": " + client_->pool()->why_not_ready();
-      }
-      return {status_code::deadline_exceeded, std::move(text), {}};
-    }
-    case call_end::cancelled: return {status_code::cancelled, "cancelled by the caller", {}};
-    case call_end::revoked:
-      return {
-          status_code::unavailable, "the pool was closed, or the endpoint taken out, while the call was under way", {}};
+    case call_end::deadline:
+      if (context_.deadline() <= started_) return late_already();
+      [[fallthrough]];
+    case call_end::cancelled:
+    case call_end::revoked: return impl::status_of(why, *client_, machine_.attempts(), refusal_);
   }
   return {status_code::internal, "no outcome", {}};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <millrace/base/status.hpp>
+#include <millrace/call/stream.hpp>
 #include <millrace/call/unary_operation.hpp>
 #include <millrace/sim/text_message.hpp>
 #include <millrace/sim/transport.hpp>
@@ -57,6 +58,20 @@ struct decode_text {
   }
 };
 
+/// The messages of a simulated stream.
+struct text_codec : decode_text {
+  using request_type = std::string;
+  using response_type = std::string;
+  using status_type = status;
+
+  static message encode(loop&, std::string const& text) { return to_message(text); }
+  static status to_status(status&& how) { return std::move(how); }
+};
+
+using server_stream = basic_server_stream<text_codec>;
+using client_stream = basic_client_stream<text_codec>;
+using bidi_stream = basic_bidi_stream<text_codec>;
+
 /// A client whose messages are strings and whose servers are simulated. Everything above the transport is the real thing.
 class client {
  public:
@@ -70,6 +85,21 @@ class client {
                                 Token&& token = {}) {
     return async_unary<decode_text>(core_, called, to_message(std::move(request)), std::move(options),
                                     std::forward<Token>(token));
+  }
+
+  // streams; as millrace::client's
+
+  [[nodiscard]] server_stream async_server_stream(method const& called, std::string request,
+                                                  call_options const& options = {}, stream_options const& how = {}) {
+    return {core_, called, to_message(std::move(request)), options, how};
+  }
+  [[nodiscard]] client_stream async_client_stream(method const& called, call_options const& options = {},
+                                                  stream_options const& how = {}) {
+    return {core_, called, options, how};
+  }
+  [[nodiscard]] bidi_stream async_bidi_stream(method const& called, call_options const& options = {},
+                                              stream_options const& how = {}) {
+    return {core_, called, options, how};
   }
 
  private:

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/time/clock.hpp>
+
+#include <cstddef>
+
+namespace millrace {
+
+/// What streams have beside call_options.
+///
+/// A stream has no deadline unless `call_options::timeout` or its method's settings give it one: `client_params::default_timeout`
+/// is for calls that answer soon, and would end a long stream in its midst.
+struct stream_options {
+  /// The longest that an `async_read` or `async_finish` may wait for the server's next message, the wait for a slot included. Then
+  /// the stream ends with DEADLINE_EXCEEDED. 0: any time.
+  duration read_idle_timeout{};
+
+  /// The longest that messages may wait without gRPC taking one, the wait for a slot included. Then the stream ends with
+  /// DEADLINE_EXCEEDED. 0: any time.
+  duration write_idle_timeout{};
+
+  /// In bytes. `async_write` completes while fewer wait to be sent; the stream's memory is bounded by this and two messages, and
+  /// by what gRPC buffers. 0: when all before it are sent.
+  std::size_t write_watermark = std::size_t{64} * 1024;
+};
+
+}  // namespace millrace
