@@ -58,6 +58,7 @@ void stream_call::on_begin(completion how) {
   if (context_.deadline() != never) loop_.arm(deadline_timer_, context_.deadline());
   if (client_->pool() != nullptr) client_->pool()->budget().deposit(loop_.now());
   if (cancelled_early_) step(call_event::cancel{cancel_depth::terminal});
+  if (context_.deadline() <= loop_.now()) step(call_event::deadline{});
   step(call_event::start{});
 }
 
@@ -430,6 +431,8 @@ void stream_call::do_it(call_action::end action) {
     result_ = std::move(own_end_->how);
   } else if (why == call_end::attempt) {
     result_ = std::move(attempt_->result);
+  } else if (why == call_end::deadline && context_.deadline() <= started_) {
+    result_ = late_already();
   } else {
     result_ = impl::status_of(why, *client_, call_.attempts(), refusal_);
   }
@@ -441,6 +444,9 @@ void stream_call::do_it(call_action::end action) {
     info_->attempts = call_.attempts();
     if (last_slot_ != balance::nobody) info_->slot = last_slot_;
     info_->elapsed = loop_.now() - started_;
+    info_->initial_metadata = kept(initial_metadata());
+    info_->trailing_metadata = kept(trailing_metadata());
+    info_->peer = peer();
   }
   headers_wait_ = incoming_waits_ = outgoing_waits_ = false;
   parse_response();

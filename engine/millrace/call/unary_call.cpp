@@ -13,16 +13,6 @@ namespace millrace {
 
 using namespace impl;
 
-namespace {
-
-metadata_pairs kept(metadata_view from) {
-  metadata_pairs all;
-  for (std::size_t at = 0; at < from.size(); ++at) all.emplace_back(from[at].key, from[at].value);
-  return all;
-}
-
-}  // namespace
-
 unary_call::unary_call(std::shared_ptr<client_core> client, method const& called, message payload,
                        call_options const& options)
     : client_(std::move(client)),

@@ -150,6 +150,10 @@ class loop : public boost::asio::execution_context {
     init(op.as_tag());
   }
 
+  /// Takes back an operation that was started and that gRPC will never complete, as the done tag of a server's call that does
+  /// not come; its function is not called.
+  void retract(tracked_operation& op) noexcept { ledger_.strike(op); }
+
   void arm(timer& timer, time_point at) noexcept { timers_.arm(timer, at); }
   void disarm(timer& timer) noexcept { timers_.disarm(timer); }
 

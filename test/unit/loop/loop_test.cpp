@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <millrace/loop/async_grpc.hpp>
 #include <millrace/loop/cq_port.hpp>
 #include <millrace/loop/loop.hpp>
 #include <millrace/loop/steady_timer.hpp>
@@ -132,6 +133,32 @@ TEST_CASE("loop: an operation that gRPC completes comes back through its tag", "
   loop.run();
   CHECK(waiter.seen == std::vector{completion::ok});
   CHECK(loop.outstanding() == 0);
+}
+
+TEST_CASE("async_grpc: completes with what gRPC says of the operation, and with false while the loop stops", "[loop]") {
+  millrace::loop loop;
+  grpc::Alarm due, cancelled, refused;
+  std::vector<std::string> seen;
+  auto const wait_for = [&](grpc::Alarm& alarm, std::chrono::system_clock::time_point until, std::string name) {
+    async_grpc(
+        loop, "alarm", [&alarm, until, &loop](void* tag) { alarm.Set(&completion_queue(loop), until, tag); },
+        [&seen, name](bool ok) { seen.push_back(name + (ok ? ": true" : ": false")); });
+  };
+  auto const now = std::chrono::system_clock::now();
+  boost::asio::post(loop, [&] {
+    wait_for(cancelled, now + 1h, "cancelled");
+    cancelled.Cancel();
+    wait_for(due, now + 1ms, "due");
+  });
+  loop.run();
+  CHECK(seen == std::vector<std::string>{"cancelled: false", "due: true"});
+
+  boost::asio::post(loop, [&] {
+    loop.begin_stop(1s);
+    wait_for(refused, now, "refused");
+  });
+  loop.run();
+  CHECK(seen.back() == "refused: false");
 }
 
 TEST_CASE("loop: an operation started after stop is abandoned instead of aborting the process", "[loop][T1]") {

@@ -33,6 +33,12 @@ status oversized(char const* verb, message const& one, std::uint32_t most) {
           {}};
 }
 
+metadata_pairs kept(metadata_view from) {
+  metadata_pairs all;
+  for (std::size_t at = 0; at < from.size(); ++at) all.emplace_back(from[at].key, from[at].value);
+  return all;
+}
+
 status late_already() { return {status_code::deadline_exceeded, "Deadline Exceeded before the call started", {}}; }
 
 status illegal_metadata() {

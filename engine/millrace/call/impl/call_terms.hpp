@@ -3,8 +3,10 @@
 
 #include <millrace/base/errc.hpp>
 #include <millrace/base/message.hpp>
+#include <millrace/base/metadata_view.hpp>
 #include <millrace/base/status.hpp>
 #include <millrace/call/call_machine.hpp>
+#include <millrace/call/options.hpp>
 #include <millrace/time/clock.hpp>
 
 #include <cstdint>
@@ -14,7 +16,6 @@
 namespace millrace {
 
 class client_core;
-struct call_options;
 struct method_config;
 
 }  // namespace millrace
@@ -40,6 +41,9 @@ inline bool exceeds(message const& one, std::optional<std::uint32_t> most) noexc
 status oversized(char const* verb, message const& one, std::uint32_t most);
 
 status illegal_metadata();
+
+/// A copy, for call_info.
+metadata_pairs kept(metadata_view from);
 
 /// Of a call whose deadline had passed when it started.
 status late_already();
