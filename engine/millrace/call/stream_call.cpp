@@ -261,6 +261,7 @@ void stream_call::on_over(completion how) {
     attempt_->result = {status_code::unavailable, "the loop is stopping", {}};
   }
   over_ = true;
+  feed(stream_event::closed{});
   // a message that an interceptor holds comes before the end
   if (!stream_.passing_in() || cut_) settle_attempt();
 }

@@ -175,8 +175,13 @@ stream_actions stream_machine::on(stream_event::got event) noexcept {
   return actions;
 }
 
+stream_actions stream_machine::on(stream_event::closed) noexcept {
+  if (state_ == stream_state::open) enter(stream_state::closed);
+  return {};
+}
+
 stream_actions stream_machine::on(stream_event::lost) noexcept {
-  if (state_ != stream_state::open) return {};
+  if (state_ != stream_state::open && state_ != stream_state::closed) return {};
   wire_read_ = wire_write_ = no_more_ = false;
   enter(stream_state::waiting);
   return {};

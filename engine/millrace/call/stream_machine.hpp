@@ -15,6 +15,7 @@ namespace millrace {
 enum class stream_state : std::uint8_t {
   waiting,  ///< No attempt is on the wire: before the first one, or between two.
   open,     ///< One is.
+  closed,   ///< It is over; a message that it brought may still be with the interceptors.
   over,     ///< The outcome is known, and nothing is on the wire; the interceptors see it.
   settled,  ///< The outcome is final. Terminal.
 };
@@ -51,7 +52,8 @@ struct wrote {
 struct got {
   bool any;  ///< Otherwise there are no more messages.
 };
-struct lost {};  ///< The attempt is over, and another will follow.
+struct closed {};  ///< The attempt is over.
+struct lost {};    ///< Another will follow.
 
 // the call
 
@@ -64,7 +66,7 @@ using stream_event_any =
     std::variant<stream_event::read, stream_event::unread, stream_event::write, stream_event::unwrite,
                  stream_event::writes_done, stream_event::finish, stream_event::cancel, stream_event::passed_out,
                  stream_event::passed_in, stream_event::opened, stream_event::wrote, stream_event::got,
-                 stream_event::lost, stream_event::ended, stream_event::settled>;
+                 stream_event::closed, stream_event::lost, stream_event::ended, stream_event::settled>;
 
 namespace stream_action {
 
@@ -150,6 +152,7 @@ class stream_machine {
   stream_actions on(stream_event::opened) noexcept;
   stream_actions on(stream_event::wrote event) noexcept;
   stream_actions on(stream_event::got event) noexcept;
+  stream_actions on(stream_event::closed) noexcept;
   stream_actions on(stream_event::lost) noexcept;
   stream_actions on(stream_event::ended) noexcept;
   stream_actions on(stream_event::settled) noexcept;

@@ -20,8 +20,8 @@ struct stream_options {
   /// DEADLINE_EXCEEDED. 0: any time.
   duration write_idle_timeout{};
 
-  /// In bytes. `async_write` completes while fewer wait to be sent; the stream's memory is bounded by this and two messages, and
-  /// by what gRPC buffers. 0: when all before it are sent.
+  /// In bytes. `async_write` completes once fewer, its own included, wait to be taken by gRPC; so the stream holds at most this and
+  /// one message, beside what gRPC buffers, which is about as much. 0: each write completes when its message was taken.
   std::size_t write_watermark = std::size_t{64} * 1024;
 };
 

@@ -273,6 +273,16 @@ TEST_CASE("stream: a client stream's answer is asked for at once and kept for th
   CHECK(stream.step(settled{}) == "finished");
 }
 
+TEST_CASE("stream: nothing goes to the wire of an attempt that is over, though interceptors hold what it brought",
+          "[call][stream]") {
+  fixture stream{call_kind::client_stream};
+  stream.after(opened{}, got{true}, closed{});
+  CHECK(stream.step(passed_in{}).empty());
+  stream.after(write{});
+  CHECK(stream.step(with_room) == "written");
+  CHECK(stream.step(ended{}) == "drop_queue");
+}
+
 TEST_CASE("stream: a writer that goes leaves its message", "[call][stream]") {
   fixture stream;
   stream.after(opened{}, write{}, with_room, write{}, full);
