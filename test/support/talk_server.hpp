@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace millrace::test {
@@ -71,8 +72,9 @@ class talk_server final : private talk::Talk::Service {
     return value;
   }
 
-  void note(grpc::ServerContext const& context) {
-    ++calls_;
+  void note(grpc::ServerContext& context) {
+    context.AddInitialMetadata("served-by", "talk");
+    context.AddTrailingMetadata("call", std::to_string(++calls_));
     std::lock_guard const lock(mutex_);
     authority_ = std::string(context.ExperimentalGetAuthority().data(), context.ExperimentalGetAuthority().size());
     sent_.clear();
@@ -96,21 +98,41 @@ class talk_server final : private talk::Talk::Service {
     return grpc::Status::OK;
   }
 
+  // holds what asks for it; the status when there is one to end with
+  std::optional<grpc::Status> obey(Line const& one) {
+    if (one.hold()) hold();
+    if (one.code() == 0) return std::nullopt;
+    return grpc::Status(static_cast<grpc::StatusCode>(one.code()), "as requested");
+  }
+
   grpc::Status Collect(grpc::ServerContext* context, grpc::ServerReader<Line>* lines, Line* reply) override {
     note(*context);
-    for (Line one; lines->Read(&one);) reply->mutable_text()->append(one.text());
+    for (Line one; lines->Read(&one);) {
+      if (auto const end = obey(one)) return *end;
+      if (one.times() < 0) {
+        reply->set_times(reply->times() + 1);
+      } else {
+        reply->mutable_text()->append(one.text());
+      }
+    }
     return grpc::Status::OK;
   }
 
   grpc::Status Repeat(grpc::ServerContext* context, Line const* request, grpc::ServerWriter<Line>* lines) override {
     note(*context);
-    for (int time = 0; time < request->times(); ++time) lines->Write(*request);
+    if (request->hold()) hold();
+    for (int time = 0; time < request->times() && lines->Write(*request); ++time) {
+    }
+    if (request->code() != 0) return {static_cast<grpc::StatusCode>(request->code()), "as requested"};
     return grpc::Status::OK;
   }
 
   grpc::Status Chat(grpc::ServerContext* context, grpc::ServerReaderWriter<Line, Line>* lines) override {
     note(*context);
-    for (Line one; lines->Read(&one);) lines->Write(one);
+    for (Line one; lines->Read(&one);) {
+      if (auto const end = obey(one)) return *end;
+      if (one.times() >= 0) lines->Write(one);
+    }
     return grpc::Status::OK;
   }
 
