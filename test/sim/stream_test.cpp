@@ -519,3 +519,73 @@ TEST_CASE("stream: a method's limits hold for each message, both ways", "[sim][s
   CHECK(end->code == status_code::resource_exhausted);
   CHECK(end->message == std::string(sends ? "Sent" : "Received") + " message larger than max (2 vs. 1)");
 }
+
+TEST_CASE("stream: a hook may cancel its own stream, or destroy the handle, from inside", "[sim][stream][intercept]") {
+  struct canceller final : interceptor {
+    hook where = hook::start;
+    bool drops = false;
+    talker* of = nullptr;
+    hook_result answer(hook at) {
+      if (at == where) drops ? of->drop() : of->cancel();
+      return proceed;
+    }
+    hook_result on_start(call_context&) override { return answer(hook::start); }
+    hook_result on_send_message(call_context&, message const&) override { return answer(hook::send_message); }
+    hook_result on_initial_metadata(call_context&, metadata_view) override { return answer(hook::initial_metadata); }
+    hook_result on_recv_message(call_context&, message const&) override { return answer(hook::recv_message); }
+    hook_result on_done(call_context&, status const&) override { return answer(hook::done); }
+  };
+  auto const cancels = std::make_shared<canceller>();
+  cancels->where = GENERATE(hook::start, hook::send_message, hook::initial_metadata, hook::recv_message, hook::done);
+  cancels->drops = GENERATE(false, true);
+  auto const kind = GENERATE(from_range(kinds));
+  CAPTURE(static_cast<int>(cancels->where), cancels->drops, static_cast<int>(kind));
+  world world{{.pool = {.target = "a:1"}, .interceptors = list(cancels)}};
+  slow(world);
+  talker one(world, kind, 5);
+  cancels->of = &one;
+  one.start();
+  world.run_until(1s);
+  if (!cancels->drops) {
+    REQUIRE(one.end);
+    bool const late = cancels->where == hook::recv_message || cancels->where == hook::done;
+    CHECK((one.end->code == status_code::cancelled || (late && one.end->ok())));
+  }
+  check_left_over(world, one);
+}
+
+TEST_CASE("stream: a hook may cancel its stream while it waits for a slot", "[sim][stream][intercept]") {
+  struct canceller final : interceptor {
+    bidi_stream* of = nullptr;
+    bool holds = false;
+    held_call held;
+    int done = 0;
+    hook_result on_send_message(call_context& context, message const&) override {
+      of->cancel();
+      if (!holds) return proceed;
+      held = context.hold_call();
+      return hold;
+    }
+    hook_result on_done(call_context&, status const&) override {
+      ++done;
+      return proceed;
+    }
+  };
+  auto const cancels = std::make_shared<canceller>();
+  cancels->holds = GENERATE(false, true);
+  world world{{.pool = {.target = "a:1"}, .interceptors = list(cancels)}};
+  world.net()["a"].dial_takes(1s);
+  auto chat = world.client().async_bidi_stream(world::called());
+  cancels->of = &chat;
+  std::optional<error_code> written;
+  std::optional<status> end;
+  world.at(100ms, [&] { chat.async_write("x", [&](error_code error) { written = error; }); });
+  world.at(200ms, [&] { chat.async_finish([&](status how) { end = std::move(how); }); });
+  world.run_until(500ms);
+  CHECK(written == make_error_code(errc::cancelled));
+  REQUIRE(end);
+  CHECK(end->code == status_code::cancelled);
+  CHECK(cancels->done == 1);
+  cancels->held = {};
+  world.run_until(2s);
+}
