@@ -68,7 +68,8 @@ struct checked : connection {
   health::watch_params params;
   std::vector<server_health> heard;
   std::string why;
-  health_check check{loop, params, health_check::listener::to<&checked::on_said>(*this)};
+  retry::budget budget;
+  health_check check{loop, params, budget, health_check::listener::to<&checked::on_said>(*this)};
 };
 
 /// A question of one's own.
@@ -216,7 +217,8 @@ TEST_CASE("live: a check that is stopped or destroyed lets go of the connection"
   connection other{server.on.address()};
   {
     health::watch_params const params;
-    health_check check{other.loop, params,
+    retry::budget budget;
+    health_check check{other.loop, params, budget,
                        health_check::listener::raw(nullptr, [](void*, server_health, std::string_view) {})};
     check.start(*other.channel);
   }

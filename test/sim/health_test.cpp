@@ -69,7 +69,8 @@ struct story {
   sim::server& a = net.add("a:1");
   sim::channel_factory factory{net};
   millrace::channel* channel = nullptr;
-  health_check check{loop, params, health_check::listener::to<&story::on_said>(*this)};
+  retry::budget budget;
+  health_check check{loop, params, budget, health_check::listener::to<&story::on_said>(*this)};
 };
 
 }  // namespace
@@ -84,6 +85,15 @@ TEST_CASE("story: an endpoint is pending until it says that it serves", "[sim][h
   CHECK(one.heard[1].at == 10ms);
   CHECK(one.a.last_health_question().service == "echo.Echo");
   CHECK(one.a.last_health_question().watch);
+}
+
+TEST_CASE("story: every question is charged to the budget, and none refused although it is empty", "[sim][health]") {
+  story one{{.use_check = true, .check_interval = 1s}};
+  one.a.health(health_answer::serving);
+  one.connect_and_start();
+  one.run_until(1h);
+  CHECK(one.budget.charged() == one.a.health_questions());
+  CHECK(one.budget.charged() > 3000);
 }
 
 TEST_CASE("story: every change is heard after its latency, and nothing else for a week", "[sim][health]") {

@@ -64,6 +64,19 @@ void random_traffic(pool_params& pool, rng& random) {
   if (chance(random, 0.3)) pool.concurrency_limit = {.initial = 4, .min = 1, .max = 30, .min_samples = 3};
 }
 
+// from a generator of its own, so that a seed's story stays what it was
+void random_hedging(client_params& client, rng random) {
+  if (chance(random, 0.3)) client.retry.per_attempt_timeout = between(random, 1ms, 1s);
+  if (chance(random, 0.5)) return;
+  client.idempotent = chance(random, 0.7);
+  client.hedging = {.max_attempts = 2 + random.below(4),
+                    .percentile = 50,
+                    .min_data_points = 3,
+                    .max_extra_load = 1,
+                    .min_per_second = 10};
+  if (chance(random, 0.8)) client.hedging->delay = chance(random, 0.2) ? 0s : between(random, 0s, 500ms);
+}
+
 world_params random_params(std::uint64_t seed, rng& random, std::uint32_t& endpoints, bool traced) {
   world_params params{.seed = seed, .traced = traced};
   endpoints = 1 + random.below(3);
@@ -81,6 +94,7 @@ world_params random_params(std::uint64_t seed, rng& random, std::uint32_t& endpo
   if (chance(random, 0.3)) params.pool.budget = {.percent = 0.1, .min_per_second = 1};
   if (chance(random, 0.5)) random_traffic(params.pool, random);
   params.client.retry.max_attempts = 1 + random.below(5);
+  random_hedging(params.client, rng(seed ^ 0xed9e));
   return params;
 }
 
@@ -149,6 +163,7 @@ boost::asio::cancellation_type random_cancellation(rng& random) {
 void plan_calls(world& in, rng& random, duration until) {
   for (std::uint32_t left = 5 + random.below(60); left > 0; --left) {
     call_options options{.timeout = between(random, 1ms, 6s), .wait_for_ready = chance(random, 0.4)};
+    if (left % 3 == 0) options.idempotent = left % 2 == 0;
     bool const cancels = chance(random, 0.2);
     duration const cancel_after = between(random, 0s, 2s);
     auto const how = random_cancellation(random);

@@ -57,6 +57,15 @@ class http2_server {
       for (int shift = 24; shift >= 0; shift -= 8) code += static_cast<char>(error >> shift);
       frame(3, 0, code);
     }
+    /// The connection takes no more streams, and has processed none after `last`.
+    void go_away(std::uint32_t last) {
+      std::string payload;
+      for (std::uint32_t const word : {last, std::uint32_t{0}}) {
+        for (int shift = 24; shift >= 0; shift -= 8) payload += static_cast<char>(word >> shift);
+      }
+      send_all(socket_, http2_server::frame(7, 0, 0, payload));
+    }
+    std::uint32_t stream() const noexcept { return stream_; }
     void raw(std::string const& bytes) { send_all(socket_, bytes); }
     /// Cuts the connection off.
     void cut() { shutdown(socket_, SHUT_RDWR); }

@@ -5,6 +5,7 @@
 #include <millrace/call/stream_call.hpp>
 #include <millrace/call/unary_call.hpp>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace millrace {
@@ -22,9 +23,16 @@ client_params checked(client_params params) {
                                 " ns is not allowed; it must be more than 0");
   }
   validate(params.retry, "client_params.retry");
+  if (params.hedging) validate(*params.hedging, "client_params.hedging");
   check_hash_header(params.hash_header);
   if (params.retry_throttling) validate(*params.retry_throttling, "client_params.retry_throttling");
   return params;
+}
+
+bool any_hedging(client_params const& params) {
+  if (params.hedging) return true;
+  return params.methods != nullptr &&
+         std::ranges::any_of(params.methods->entries(), [](auto const& one) { return one.second.hedging.has_value(); });
 }
 
 }  // namespace
@@ -35,6 +43,7 @@ client_core::client_core(millrace::pool& from, std::unique_ptr<millrace::transpo
       transport_(std::move(over)),
       params_(checked(std::move(params))),
       observer_(params_.observer != nullptr ? params_.observer : from.told()),
+      hedges_(any_hedging(params_)),
       configs_(params_.methods != nullptr ? std::make_unique<config_cache>() : nullptr) {
   if (params_.retry_throttling) throttle_.emplace(*params_.retry_throttling);
   from.add(*this);
@@ -55,6 +64,14 @@ method_config const* client_core::find_config(method const& called) const {
     known.store(found, std::memory_order_relaxed);
   }
   return found;
+}
+
+hedger& client_core::find_hedger(method const& called, retry::hedging_policy const& policy,
+                                 method_config const* config) {
+  auto const found = hedgers_.find(called.path());
+  if (found != hedgers_.end()) return found->second;
+  retry::retry_policy const& replaced = config != nullptr && config->retry ? *config->retry : params_.retry;
+  return hedgers_.try_emplace(called.path(), policy, replaced).first->second;
 }
 
 void client_core::enter(unary_call& one) noexcept { calls_.push_back(one); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <millrace/base/intrusive_list.hpp>
+#include <millrace/call/hedger.hpp>
 #include <millrace/call/method_config.hpp>
 #include <millrace/call/options.hpp>
 #include <millrace/call/transport.hpp>
@@ -9,6 +10,7 @@
 
 #include <array>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -40,6 +42,15 @@ class client_core final : private pool_client, private stop_listener {
   retry::throttle* throttle() noexcept { return throttle_ ? &*throttle_ : nullptr; }
   retry::budget& budget() noexcept { return pool_ != nullptr ? pool_->budget() : spent_; }
 
+  /// Any thread. Some calls may be hedged.
+  bool hedges() const noexcept { return hedges_; }
+
+  /// The loop's thread. What hedges idempotent calls of the method, which has this `config`; null: nothing does.
+  hedger* hedger_of(method const& called, method_config const* config) {
+    retry::hedging_policy const* const policy = hedging_of(config);
+    return policy == nullptr ? nullptr : &find_hedger(called, *policy, config);
+  }
+
   void enter(unary_call& one) noexcept;
   void enter(stream_call& one) noexcept;
 
@@ -47,6 +58,13 @@ class client_core final : private pool_client, private stop_listener {
   // by the method's number, each null until its first call; those that have no entry in the table have an empty one here
   using config_cache = std::array<std::atomic<method_config const*>, 256>;
 
+  // a method has a retry policy or a hedging policy (gRFC A6); what is set for it wins
+  retry::hedging_policy const* hedging_of(method_config const* config) const noexcept {
+    if (config != nullptr && config->hedging) return &*config->hedging;
+    bool const retries = config != nullptr && config->retry;
+    return params_.hedging && !retries ? &*params_.hedging : nullptr;
+  }
+  hedger& find_hedger(method const& called, retry::hedging_policy const& policy, method_config const* config);
   method_config const* find_config(method const& called) const;
   void on_pool_closed() noexcept override;
   void on_stop() noexcept override;
@@ -57,9 +75,11 @@ class client_core final : private pool_client, private stop_listener {
   std::unique_ptr<millrace::transport> transport_;
   client_params const params_;
   observer* observer_;
+  bool const hedges_;
   std::unique_ptr<config_cache> const configs_;
   std::optional<retry::throttle> throttle_;
   retry::budget spent_{{.percent = 0, .min_per_second = 0}};  // for calls begun after the pool has gone
+  std::map<std::string, hedger, std::less<>> hedgers_;        // by the method's path
   intrusive_list<unary_call, active_call_tag> calls_;
   intrusive_list<stream_call, active_call_tag> streams_;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/retry/hedging.hpp>
 #include <millrace/retry/policy.hpp>
 #include <millrace/time/clock.hpp>
 
@@ -19,6 +20,8 @@ struct method_config {
   std::optional<duration> timeout{};  ///< At most this, whatever the call itself asks for; 0: no call has any time.
   std::optional<bool> wait_for_ready{};
   std::optional<retry::retry_policy> retry{};
+  std::optional<retry::hedging_policy> hedging{};  ///< In place of `retry`, for calls that are idempotent.
+  std::optional<bool> idempotent{};                ///< Calls of the method may run more than once.
   /// Of a message, serialised. Besides what the pool allows; 0: only empty ones.
   std::optional<std::uint32_t> max_request_bytes{};
   std::optional<std::uint32_t> max_response_bytes{};

@@ -4,6 +4,7 @@
 #include <millrace/base/hash_key.hpp>
 #include <millrace/call/call_machine.hpp>
 #include <millrace/intercept/chain_ref.hpp>
+#include <millrace/retry/hedging.hpp>
 #include <millrace/retry/policy.hpp>
 #include <millrace/retry/throttle.hpp>
 #include <millrace/time/clock.hpp>
@@ -29,6 +30,8 @@ struct call_info {
   std::uint32_t attempts = 0;           ///< Started; 0 when it never got a slot.
   std::string endpoint;                 ///< Of the last attempt.
   std::optional<std::uint32_t> slot{};  ///< Of the last attempt.
+  std::uint32_t hedges = 0;             ///< Of the attempts.
+  bool hedge_won = false;               ///< The outcome is a hedge's.
   duration elapsed{};
 
   // what the last attempt brought from the server; empty when it brought none
@@ -52,6 +55,10 @@ struct call_options {
   /// gRPC (doc/wait-for-ready.md); it always waits while a connection is being made. None: as its method's settings say, or else not.
   std::optional<bool> wait_for_ready{};
 
+  /// The call may run more than once: where there is a hedging policy, it is hedged. None: as its method's settings or the client's
+  /// say.
+  std::optional<bool> idempotent{};
+
   /// What the pool's policy sends to one endpoint, if it is one that hashes (`ring_hash`, `maglev`). A text such as a user's name;
   /// an empty one is no key.
   millrace::hash_key hash_key{};
@@ -69,6 +76,13 @@ struct client_params {
   duration default_timeout = std::chrono::seconds(15);
 
   retry::retry_policy retry{};
+
+  /// Send calls that are declared idempotent once more when their answer is late, and take the first that comes. Such calls then
+  /// have no other retries but transparent ones, and ones in place of hedges that were not sent. None: not.
+  std::optional<retry::hedging_policy> hedging{};
+
+  /// All calls may run more than once, unless their method's settings or they themselves say otherwise.
+  bool idempotent = false;
 
   /// Settings of single methods, such as a service config's (config/service_config.hpp), which win over those above. Null: none.
   std::shared_ptr<method_table const> methods{};

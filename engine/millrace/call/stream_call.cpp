@@ -289,7 +289,7 @@ void stream_call::settle_attempt() {
   step(call_event::attempt_done{.code = attempt_->result.code,
                                 .committed = attempt_->committed || !again,
                                 .never_left = attempt_->never_left,
-                                .pushback = attempt_->trailers.find(pushback_key)});
+                                .trailers = &attempt_->trailers});
 }
 
 void stream_call::drop_attempt() noexcept {
@@ -394,7 +394,7 @@ void stream_call::do_it(call_action::start_attempt) {
   feed(stream_event::opened{});
 }
 
-void stream_call::do_it(call_action::cancel_attempt) {
+void stream_call::do_it(call_action::cancel_attempts) {
   cut_ = true;
   if (!over_) return attempt_->cancel();
   // it was over but for a message that an interceptor holds, and which goes nowhere now
@@ -417,16 +417,20 @@ void stream_call::do_it(call_action::wait action) {
 
 void stream_call::do_it(call_action::stop_waiting) { loop_.disarm(backoff_timer_); }
 
-void stream_call::do_it(call_action::deny action) {
+// streams are not hedged
+void stream_call::do_it(call_action::hedge) {}
+
+void stream_call::tell_denied(retry_denial why) {
   if (told() == nullptr) return;
   told()->on(events::retry_denied{.at = loop_.now(),
                                   .method = method_.path(),
                                   .attempts = call_.attempts(),
                                   .code = attempt_ != nullptr ? attempt_->result.code : status_code::unavailable,
-                                  .why = action.why});
+                                  .why = why});
 }
 
 void stream_call::do_it(call_action::end action) {
+  if (action.no_retry) tell_denied(*action.no_retry);
   call_end const why = own_end_ ? own_end_->why : action.why;
   if (own_end_) {
     result_ = std::move(own_end_->how);

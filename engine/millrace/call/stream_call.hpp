@@ -144,10 +144,10 @@ class stream_call : private hold_target, private stream_listener, private list_b
   void do_it(call_action::queue);
   void do_it(call_action::leave_queue action);
   void do_it(call_action::start_attempt);
-  void do_it(call_action::cancel_attempt);
+  void do_it(call_action::hedge);
+  void do_it(call_action::cancel_attempts);
   void do_it(call_action::wait action);
   void do_it(call_action::stop_waiting);
-  void do_it(call_action::deny action);
   void do_it(call_action::end action);
   void do_it(call_action::complete);
   void cut_off(call_end why, millrace::status how);
@@ -176,8 +176,9 @@ class stream_call : private hold_target, private stream_listener, private list_b
   void on_interrupted(completion how);
   void on_free(completion how);
   void on_served(error_code error);
+  void tell_denied(retry_denial why);
   void on_deadline() { step(call_event::deadline{}); }
-  void on_backoff() { step(call_event::backoff_elapsed{}); }
+  void on_backoff() { step(call_event::elapsed{}); }
   void refused(error_code error);
   void interrupt_soon() noexcept;
   void abandon();

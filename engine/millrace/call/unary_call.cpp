@@ -13,6 +13,15 @@ namespace millrace {
 
 using namespace impl;
 
+namespace {
+
+bool is_idempotent(client_core const& client, method_config const* config, call_options const& options) noexcept {
+  if (options.idempotent) return *options.idempotent;
+  return config != nullptr && config->idempotent ? *config->idempotent : client.params().idempotent;
+}
+
+}  // namespace
+
 unary_call::unary_call(std::shared_ptr<client_core> client, method const& called, message payload,
                        call_options const& options)
     : client_(std::move(client)),
@@ -21,6 +30,7 @@ unary_call::unary_call(std::shared_ptr<client_core> client, method const& called
       config_(client_->config_of(called)),
       payload_(std::move(payload)),
       wait_for_ready_(waits_for_ready(config_, options)),
+      hedged_(client_->hedges() && is_idempotent(*client_, config_, options)),
       info_(options.info),
       started_(loop_.running_in_this_thread() ? loop_.now() : loop_.events().now()),
       context_(method_.path(), headers_, *this),
@@ -28,7 +38,7 @@ unary_call::unary_call(std::shared_ptr<client_core> client, method const& called
       machine_(retry_of(*client_, config_), client_->budget(), loop_.random(),
                limit_to(deadline_of(started_, config_, options, client_->params().default_timeout)),
                client_->throttle()),
-      waiter_(permit_, bound<void(error_code)>::to<&unary_call::on_served>(*this)) {
+      waiter_(first_.right, bound<void(error_code)>::to<&unary_call::on_served>(*this)) {
   waiter_.hash = options.hash_key.hash();
   context_.set_started(started_);
   for (auto const& [key, value] : options.metadata) legal_metadata_ = headers_.try_add(key, value) && legal_metadata_;
@@ -40,7 +50,9 @@ time_point unary_call::limit_to(time_point deadline) noexcept {
   return deadline;
 }
 
-unary_call::~unary_call() { drop_attempt(); }
+unary_call::~unary_call() {
+  while (hedges_ != nullptr) free_last_hedge();
+}
 
 void unary_call::begin() noexcept { loop_.submit(begin_); }
 
@@ -81,6 +93,7 @@ void unary_call::on_begin(completion how) {
   }
   loop_.arm(deadline_timer_, context_.deadline());
   if (client_->pool() != nullptr) client_->pool()->budget().deposit(loop_.now());
+  if (hedged_) prepare_hedges();
   if (cancelled_early_) step_cancel(*cancelled_early_);
   if (context_.deadline() <= loop_.now()) step(call_event::deadline{});
   step(call_event::start{});
@@ -95,7 +108,7 @@ chain_action unary_call::run_stage(hook stage) {
   switch (stage) {
     case hook::start: break;
     case hook::send_message: arguments.payload = &payload_; break;
-    case hook::initial_metadata: arguments.headers = attempt_->headers; break;
+    case hook::initial_metadata: arguments.headers = last_back_->wire->headers; break;
     case hook::recv_message: arguments.payload = &response_; break;
     case hook::done: arguments.outcome = &result_; break;
   }
@@ -154,7 +167,7 @@ void unary_call::resume(hook_result with) noexcept {
 
 void unary_call::on_resumed(completion how) {
   chain_action action = chain_.resume(std::move(*std::exchange(resumed_, std::nullopt)));
-  if (delivered_) return destroy();
+  if (delivered_) return free_if_over();
   if (machine_.ended()) return;  // on_complete is on its way, and frees
   if (how == completion::abandoned) return hand_over(how);
   if (machine_.state() == call_state::starting) {
@@ -180,7 +193,7 @@ void unary_call::do_it(call_action::queue) {
   if (from == nullptr) return refused(errc::pool_closed);
   waiter_.wait_for_ready = wait_for_ready_;
   if (!waiter_.hash && !client_->params().hash_header.empty()) waiter_.hash = header_hash();
-  if (last_slot_ != balance::nobody) waiter_.avoid_slot = last_slot_;
+  if (last_back_ != nullptr) waiter_.avoid_slot = last_back_->slot;
   error_code error;
   switch (from->acquire(waiter_, error)) {
     case pool::acquired::now: return step(call_event::admitted{});
@@ -218,13 +231,9 @@ void unary_call::interrupt_soon() noexcept {
 void unary_call::on_interrupted(completion how) {
   interrupt_queued_ = false;
   if (how == completion::abandoned) {
-    // an attempt or a completion that is still out frees the call
-    if (permit_.held()) {
-      attempt_->cancel();
-    } else if (!machine_.ended()) {
-      hand_over(how);
-    }
-    return;
+    // whatever is still out frees the call
+    do_it(call_action::cancel_attempts{});
+    return give_up();
   }
   // first, because a refusal may lead to a retry, which asks the pool's budget, and a pool that revokes may be gone
   if (std::exchange(revoked_, false)) step(call_event::revoke{});
@@ -240,88 +249,198 @@ void unary_call::do_it(call_action::leave_queue action) {
 // ---- attempts
 
 void unary_call::do_it(call_action::start_attempt) {
-  drop_attempt();
-  attempt_started_ = loop_.now();
-  last_slot_ = permit_.slot_number();
-  waiter_.avoid_endpoint = permit_.endpoint_number();
-  if (observer* const told = client_->told()) {
-    told->on(events::attempt_started{.at = loop_.now(),
-                                     .method = method_.path(),
-                                     .endpoint = permit_.endpoint(),
-                                     .slot = last_slot_,
-                                     .number = machine_.attempts()});
-  }
-  attempt_ = client_->transport().start({.channel = permit_.channel(),
-                                         .method = method_,
-                                         .payload = payload_,
-                                         .headers = headers_,
-                                         .deadline = context_.deadline(),
-                                         .previous_attempts = machine_.previous_attempts()},
-                                        bound<void(completion)>::to<&unary_call::on_attempt>(*this));
+  first_.drop();
+  start(first_);
 }
 
-void unary_call::do_it(call_action::cancel_attempt) { attempt_->cancel(); }
+void unary_call::start(leg& on) {
+  time_point const now = loop_.now();
+  duration const patience = machine_.policy().per_attempt_timeout;
+  time_point deadline = context_.deadline();
+  on.started = now;
+  on.number = machine_.attempts();
+  on.slot = on.right.slot_number();
+  on.out = true;
+  ++out_;
+  waiter_.avoid_endpoint = on.right.endpoint_number();
+  if (observer* const told = client_->told()) {
+    told->on(events::attempt_started{.at = now,
+                                     .method = method_.path(),
+                                     .endpoint = on.right.endpoint(),
+                                     .slot = on.slot,
+                                     .number = on.number,
+                                     .hedge = on.hedge});
+  }
+  if (patience > duration::zero() && saturating_add(now, patience) < deadline) {
+    deadline = now + patience;
+    on.end_at(deadline);
+  }
+  on.wire = client_->transport().start({.channel = on.right.channel(),
+                                        .method = method_,
+                                        .payload = payload_,
+                                        .headers = headers_,
+                                        .deadline = deadline,
+                                        .previous_attempts = machine_.previous_attempts()},
+                                       bound<void(completion)>::to<&leg::on_back>(on));
+}
 
-void unary_call::on_attempt(completion how) {
+void leg::on_back(completion how) { call.on_back(*this, how); }
+
+// one that lost to another was cut off before
+void leg::on_revoke() noexcept {
+  if (call.machine_.state() == call_state::attempting) call.revoke();
+}
+
+void leg::end_at(time_point at) noexcept {
+  overdue = false;
+  if (!time_up) time_up.emplace(bound<void()>::to<&leg::on_time_up>(*this));
+  call.loop_.arm(*time_up, at);
+}
+
+void leg::on_time_up() noexcept {
+  overdue = true;
+  wire->cancel();
+}
+
+void unary_call::do_it(call_action::cancel_attempts) {
+  for_each_leg([](leg& one) {
+    if (one.out) one.wire->cancel();
+  });
+}
+
+void unary_call::on_back(leg& from, completion how) {
+  from.out = false;
+  --out_;
+  if (from.time_up) loop_.disarm(*from.time_up);
   if (how == completion::abandoned) {
     if (loop_.ending()) {
-      permit_.release(status_code::cancelled);
-      if (!interrupt_queued_) hand_over(how);  // else the interrupt does
-      return;
+      from.right.release(status_code::cancelled);
+      return give_up();
     }
-    attempt_->result = {status_code::unavailable, "the loop is stopping", {}};
+    from.wire->result = {status_code::unavailable, "the loop is stopping", {}};
   }
+  bool const late = from.wire->result.code != status_code::ok && timed_out(from);
+  if (late) from.wire->result = {status_code::deadline_exceeded, "no answer within per_attempt_timeout", {}};
+  attempt const& wire = *from.wire;
   if (observer* const told = client_->told()) {
     told->on(events::attempt_finished{.at = loop_.now(),
                                       .method = method_.path(),
-                                      .endpoint = permit_.endpoint(),
-                                      .slot = last_slot_,
-                                      .number = machine_.attempts(),
-                                      .code = attempt_->result.code,
-                                      .message = attempt_->result.message,
-                                      .elapsed = loop_.now() - attempt_started_,
-                                      .never_left = attempt_->never_left});
+                                      .endpoint = from.right.endpoint(),
+                                      .slot = from.slot,
+                                      .number = from.number,
+                                      .code = wire.result.code,
+                                      .message = wire.result.message,
+                                      .elapsed = loop_.now() - from.started,
+                                      .never_left = wire.never_left,
+                                      .hedge = from.hedge});
   }
-  if (info_ != nullptr) info_->endpoint = permit_.endpoint();
-  permit_.release(attempt_->result.code);
-  if (attempt_->result.ok() && client_->throttle() != nullptr) client_->throttle()->record_success();
+  bool const lost = machine_.state() != call_state::attempting;
+  if (info_ != nullptr && !lost) info_->endpoint = from.right.endpoint();
+  from.right.release(wire.result.code);
+  if (wire.result.ok() && client_->throttle() != nullptr) client_->throttle()->record_success();
+  if (lost) return free_if_over();
+  if (hedger_ != nullptr && wire.result.ok() && !from.hedge) hedger_->record(loop_.now(), loop_.now() - from.started);
+  last_back_ = &from;
   if (revoked_)
     step(call_event::revoke{});  // before the interrupt that brings it: the budget may be gone with the pool
-  step(call_event::attempt_done{.code = attempt_->result.code,
-                                .committed = attempt_->committed,
-                                .never_left = attempt_->never_left,
-                                .pushback = attempt_->trailers.find(pushback_key)});
+  step(call_event::attempt_done{.code = wire.result.code,
+                                .committed = wire.committed,
+                                .never_left = wire.never_left,
+                                .timed_out = late,
+                                .trailers = &wire.trailers});
 }
 
-void unary_call::drop_attempt() noexcept {
-  if (attempt_ != nullptr) std::exchange(attempt_, nullptr)->release();
+// the wire's own timer may win against ours by a moment
+bool unary_call::timed_out(leg const& of) const noexcept {
+  duration const patience = machine_.policy().per_attempt_timeout;
+  if (patience == duration::zero()) return false;
+  if (of.overdue) return of.wire->result.code == status_code::cancelled;
+  time_point const due = saturating_add(of.started, patience);
+  return of.wire->result.code == status_code::deadline_exceeded && due < context_.deadline() &&
+         loop_.now() + std::chrono::milliseconds(5) >= due;
 }
+
+// ---- hedges
+
+void unary_call::prepare_hedges() {
+  hedger_ = client_->hedger_of(method_, config_);
+  if (hedger_ == nullptr) return;
+  hedger_->on_call(loop_.now());
+  machine_.hedge_by(hedger_->sequential(), hedger_->delay(loop_.now()), hedger_->extra_load());
+}
+
+void unary_call::do_it(call_action::hedge action) {
+  std::visit([this](auto const& one) { do_it(one); }, action.what);
+}
+
+void unary_call::do_it(hedge_action::arm action) { loop_.arm(wait_timer_, action.at); }
+
+void unary_call::do_it(hedge_action::admit) {
+  auto* const one = ::new (loop_.allocate(sizeof(leg))) leg(*this, true);
+  one->next = std::exchange(hedges_, one);
+  waiter wish(one->right, {});
+  wish.avoid_slot = first_.slot;
+  wish.avoid_endpoint = waiter_.avoid_endpoint;
+  wish.hash = waiter_.hash;
+  if (client_->pool() != nullptr && client_->pool()->try_acquire(wish)) return step(call_event::admitted{});
+  free_last_hedge();
+  step(call_event::refused{.may_retry = false});
+}
+
+void unary_call::do_it(hedge_action::start) { start(*hedges_); }
+
+void unary_call::do_it(hedge_action::drop) { free_last_hedge(); }
+
+void unary_call::free_last_hedge() noexcept {
+  leg* const one = std::exchange(hedges_, hedges_->next);
+  one->~leg();
+  loop_.deallocate(one, sizeof(leg));
+}
+
+void unary_call::do_it(hedge_action::skip action) {
+  if (observer* const told = client_->told()) {
+    told->on(events::hedge_skipped{.at = loop_.now(), .method = method_.path(), .why = action.why});
+  }
+}
+
+// the call has its outcome: nobody waits for them
+void unary_call::call_off_losers() noexcept {
+  loop_.disarm(wait_timer_);
+  if (first_.out) hedger_->record(loop_.now(), loop_.now() - first_.started);
+  do_it(call_action::cancel_attempts{});
+}
+
+// ---- between attempts
 
 void unary_call::do_it(call_action::wait action) {
   if (observer* const told = client_->told()) {
     told->on(events::retry_scheduled{.at = loop_.now(),
                                      .method = method_.path(),
                                      .next_attempt = machine_.attempts() + 1,
-                                     .code = attempt_ != nullptr ? attempt_->result.code : status_code::unavailable,
+                                     .code = last_code(),
                                      .delay = std::max(action.until - loop_.now(), duration::zero()),
                                      .transparent = action.transparent});
   }
-  loop_.arm(backoff_timer_, action.until);
+  loop_.arm(wait_timer_, action.until);
 }
 
-void unary_call::do_it(call_action::stop_waiting) { loop_.disarm(backoff_timer_); }
+void unary_call::do_it(call_action::stop_waiting) { loop_.disarm(wait_timer_); }
 
-void unary_call::on_backoff() { step(call_event::backoff_elapsed{}); }
+status_code unary_call::last_code() const noexcept {
+  return last_back_ != nullptr ? last_back_->wire->result.code : status_code::unavailable;
+}
+
+// what is revoked asks for nothing more: its pool, and the budget, may be gone
+void unary_call::on_wait_over() {
+  if (machine_.state() == call_state::backing_off || !revoked_) step(call_event::elapsed{});
+}
 
 void unary_call::on_deadline() { step(call_event::deadline{}); }
 
-void unary_call::do_it(call_action::deny action) {
+void unary_call::tell_denied(retry_denial why) {
   if (observer* const told = client_->told()) {
-    told->on(events::retry_denied{.at = loop_.now(),
-                                  .method = method_.path(),
-                                  .attempts = machine_.attempts(),
-                                  .code = attempt_ != nullptr ? attempt_->result.code : status_code::unavailable,
-                                  .why = action.why});
+    told->on(events::retry_denied{
+        .at = loop_.now(), .method = method_.path(), .attempts = machine_.attempts(), .code = last_code(), .why = why});
   }
 }
 
@@ -329,8 +448,10 @@ void unary_call::do_it(call_action::deny action) {
 
 void unary_call::do_it(call_action::end action) {
   bool const answered = action.why == call_end::attempt;
+  if (action.no_retry) tell_denied(*action.no_retry);
+  if (hedger_ != nullptr) call_off_losers();
   bool const has_result = action.why == call_end::intercepted || action.why == call_end::malformed;
-  if (answered && attempt_->result.ok()) {
+  if (answered && last_back_->wire->result.ok()) {
     result_.code = status_code::ok;  // as nearly always: no strings to move
   } else if (!has_result) {
     result_ = status_of(action.why);
@@ -339,14 +460,14 @@ void unary_call::do_it(call_action::end action) {
   bool const out_of_time = answered && result_.code == status_code::deadline_exceeded &&
                            loop_.now() + std::chrono::milliseconds(5) >= context_.deadline();
   fill_info(out_of_time ? call_end::deadline : action.why);
-  if (answered) response_ = std::move(attempt_->response);
+  if (answered) response_ = std::move(last_back_->wire->response);
   stage_ = answered ? hook::initial_metadata : hook::done;
   run_end_stages();
 }
 
 status unary_call::status_of(call_end why) {
   switch (why) {
-    case call_end::attempt: return std::move(attempt_->result);
+    case call_end::attempt: return std::move(last_back_->wire->result);
     case call_end::intercepted:
     case call_end::malformed: return std::move(result_);
     case call_end::not_admitted:
@@ -414,11 +535,14 @@ void unary_call::fill_info(call_end why) {
   if (info_ == nullptr) return;
   info_->origin = why;
   info_->attempts = machine_.attempts();
-  if (last_slot_ != balance::nobody) info_->slot = last_slot_;
+  if (last_back_ != nullptr) info_->slot = last_back_->slot;
+  for (leg const* one = hedges_; one != nullptr; one = one->next) ++info_->hedges;
+  info_->hedge_won = why == call_end::attempt && hedge_won();
   info_->elapsed = loop_.now() - started_;
-  info_->initial_metadata = attempt_ != nullptr ? kept(attempt_->headers) : metadata_pairs{};
-  info_->trailing_metadata = attempt_ != nullptr ? kept(attempt_->trailers) : metadata_pairs{};
-  info_->peer = attempt_ != nullptr ? attempt_->peer() : std::string{};
+  attempt const* const last = last_back_ != nullptr ? last_back_->wire : nullptr;
+  info_->initial_metadata = last != nullptr ? kept(last->headers) : metadata_pairs{};
+  info_->trailing_metadata = last != nullptr ? kept(last->trailers) : metadata_pairs{};
+  info_->peer = last != nullptr ? last->peer() : std::string{};
 }
 
 void unary_call::do_it(call_action::complete) {
@@ -428,7 +552,8 @@ void unary_call::do_it(call_action::complete) {
                                    .method = method_.path(),
                                    .code = result_.code,
                                    .elapsed = loop_.now() - started_,
-                                   .attempts = machine_.attempts()});
+                                   .attempts = machine_.attempts(),
+                                   .hedge_won = hedge_won()});
   }
   static_cast<list_base<active_call_tag>*>(this)->unlink();
   loop_.schedule(complete_);
@@ -438,7 +563,19 @@ void unary_call::on_complete(completion how) { hand_over(how); }
 
 void unary_call::hand_over(completion how) {
   delivered_ = true;
-  deliver(how, !context_.handle_out());
+  deliver(how, out_ == 0 && !context_.handle_out());
+}
+
+// once the handler was called: whoever keeps the call has let go
+void unary_call::free_if_over() {
+  if (delivered_ && out_ == 0 && !context_.handle_out()) destroy();
+}
+
+// the loop is at its end, and something that was out is back: the last takes the call along
+void unary_call::give_up() {
+  if (out_ > 0 || interrupt_queued_) return;
+  if (delivered_) return free_if_over();
+  if (!machine_.ended()) hand_over(completion::abandoned);  // else its completion does
 }
 
 }  // namespace millrace

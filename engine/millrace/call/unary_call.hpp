@@ -5,6 +5,7 @@
 #include <millrace/base/metadata.hpp>
 #include <millrace/call/call_machine.hpp>
 #include <millrace/call/client_core.hpp>
+#include <millrace/call/impl/leg.hpp>
 #include <millrace/call/options.hpp>
 #include <millrace/intercept/call_context.hpp>
 #include <millrace/intercept/chain_machine.hpp>
@@ -47,6 +48,7 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
 
  private:
   friend class client_core;
+  friend class impl::leg;
   template <class T, class Tag>
   friend class intrusive_list;
 
@@ -55,7 +57,7 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   virtual bool parse(message&& response, millrace::status& why_not) = 0;
 
   /// Takes handler and result, frees the call (`may_free`) and calls the handler unless `how` is abandoned. A call that an
-  /// interceptor still has the handle of is freed later, through `destroy`.
+  /// interceptor still has the handle of, or that has attempts out which a hedge made superfluous, is freed later, through `destroy`.
   virtual void deliver(completion how, bool may_free) = 0;
   virtual void destroy() noexcept = 0;
 
@@ -67,10 +69,15 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   void do_it(call_action::queue);
   void do_it(call_action::leave_queue action);
   void do_it(call_action::start_attempt);
-  void do_it(call_action::cancel_attempt);
+  void do_it(call_action::hedge action);
+  void do_it(hedge_action::arm action);
+  void do_it(hedge_action::admit);
+  void do_it(hedge_action::start);
+  void do_it(hedge_action::drop);
+  void do_it(hedge_action::skip action);
+  void do_it(call_action::cancel_attempts);
   void do_it(call_action::wait action);
   void do_it(call_action::stop_waiting);
-  void do_it(call_action::deny action);
   void do_it(call_action::end action);
   void do_it(call_action::complete);
 
@@ -80,12 +87,26 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   void on_served(error_code error);
   void interrupt_soon() noexcept;
   void on_interrupted(completion how);
-  void on_attempt(completion how);
-  void on_backoff();
+  void start(impl::leg& on);
+  void on_back(impl::leg& from, completion how);
+  bool timed_out(impl::leg const& of) const noexcept;
+  void prepare_hedges();
+  void call_off_losers() noexcept;
+  void free_last_hedge() noexcept;
+  bool hedge_won() const noexcept { return last_back_ != nullptr && last_back_->hedge && result_.ok(); }
+  status_code last_code() const noexcept;
+  template <class Visit>
+  void for_each_leg(Visit visit) {
+    visit(first_);
+    for (impl::leg* one = hedges_; one != nullptr; one = one->next) visit(*one);
+  }
+  void on_wait_over();
   void on_deadline();
   void on_resumed(completion how);
   void on_complete(completion how);
   void hand_over(completion how);
+  void free_if_over();
+  void give_up();
   void resume(hook_result with) noexcept override;
 
   chain_action run_stage(hook stage);
@@ -96,9 +117,9 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   void malformed(millrace::status&& why);
   bool after_end_stage(chain_action&& action);
   millrace::status status_of(call_end why);
+  void tell_denied(retry_denial why);
   void fill_info(call_end why);
   time_point limit_to(time_point deadline) noexcept;
-  void drop_attempt() noexcept;
 
   std::shared_ptr<client_core> const client_;
   millrace::loop& loop_;
@@ -113,17 +134,19 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   bool revoked_ = false;  // likewise
   bool interrupt_queued_ = false;
   bool wait_for_ready_;
+  bool const hedged_;     // if there is a policy for it
+  std::uint8_t out_ = 0;  // legs whose tags are still to come
   call_info* const info_;
   time_point const started_;
   call_context context_;
   chain_machine chain_;
   call_machine machine_;
   event_pump<call_event_at> pump_;
-  permit permit_{bound<void()>::to<&unary_call::revoke>(*this)};
+  hedger* hedger_ = nullptr;  // null: not hedged
+  impl::leg first_{*this, false};
+  impl::leg* hedges_ = nullptr;     // those sent, the last one first
+  impl::leg* last_back_ = nullptr;  // the leg whose attempt ended last, until the call's outcome is known
   waiter waiter_;
-  attempt* attempt_ = nullptr;
-  time_point attempt_started_{};
-  std::uint32_t last_slot_ = balance::nobody;
   hook stage_ = hook::initial_metadata;
   error_code refusal_;
   millrace::status result_;
@@ -131,7 +154,7 @@ class unary_call : private hold_target, private list_base<active_call_tag> {
   std::optional<hook_result> resumed_;  // what an interceptor said, on its way to the loop
   std::optional<boost::asio::cancellation_type> cancelled_early_;
   timer deadline_timer_{bound<void()>::to<&unary_call::on_deadline>(*this)};
-  timer backoff_timer_{bound<void()>::to<&unary_call::on_backoff>(*this)};
+  timer wait_timer_{bound<void()>::to<&unary_call::on_wait_over>(*this)};  // a backoff, or until the next hedge
   task<&unary_call::on_begin> begin_{*this};
   task<&unary_call::on_resumed> resume_{*this};
   task<&unary_call::on_interrupted> interrupt_{*this};

@@ -99,9 +99,12 @@ void add_method(std::string const& name, method_config const& config, config_sou
   if (config.wait_for_ready) add("wait_for_ready", *config.wait_for_ready);
   if (config.max_request_bytes) add("max_request_bytes", *config.max_request_bytes);
   if (config.max_response_bytes) add("max_response_bytes", *config.max_response_bytes);
-  if (!config.retry) return;
-  json const retry = config::impl::written(*config.retry);
-  for (auto const& [key, value] : retry.items()) add("retry." + key, value);
+  if (config.idempotent) add("idempotent", *config.idempotent);
+  auto const add_all = [&](std::string const& prefix, json const& values) {
+    for (auto const& [key, value] : values.items()) add(prefix + key, value);
+  };
+  if (config.retry) add_all("retry.", config::impl::written(*config.retry));
+  if (config.hedging) add_all("hedging.", config::impl::written(*config.hedging));
 }
 
 origin pool_origin(pool_params const& pool, config_origins const& origins) {

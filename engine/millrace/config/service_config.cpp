@@ -42,6 +42,16 @@ duration read(google::protobuf::Duration const& value, std::string const& path, 
 // gRFC A6 spreads a wait over 0 to the backoff; gRPC has since taken the ± 20 % of its connection backoff
 constexpr double jitter = 0.2;
 
+status_code_set read_codes(auto const& from, std::string const& path) {
+  status_code_set codes;
+  for (int at = 0; at < from.size(); ++at) {
+    int const code = from.Get(at);
+    if (code < 1 || code >= status_code_count) refuse(indexed(path, at), std::to_string(code), "gRPC's codes but OK");
+    codes.insert(static_cast<status_code>(code));
+  }
+  return codes;
+}
+
 retry::retry_policy read(MethodConfig::RetryPolicy const& from, std::string const& path) {
   retry::retry_policy policy{.jitter = jitter, .retryable = {}};
   if (from.max_attempts() < 2) {
@@ -54,14 +64,19 @@ retry::retry_policy read(MethodConfig::RetryPolicy const& from, std::string cons
   if (!(policy.multiplier > 0) || std::isinf(policy.multiplier)) {
     refuse_value(joined(path, "backoffMultiplier"), json(policy.multiplier), "a number of more than 0");
   }
-  for (int at = 0; at < from.retryable_status_codes_size(); ++at) {
-    int const code = from.retryable_status_codes(at);
-    if (code < 1 || code >= status_code_count) {
-      refuse(indexed(joined(path, "retryableStatusCodes"), at), std::to_string(code), "gRPC's codes but OK");
-    }
-    policy.retryable.insert(static_cast<status_code>(code));
-  }
+  policy.retryable = read_codes(from.retryable_status_codes(), joined(path, "retryableStatusCodes"));
   if (policy.retryable.empty()) refuse(joined(path, "retryableStatusCodes"), "an empty list", "at least one code");
+  return policy;
+}
+
+retry::hedging_policy read(MethodConfig::HedgingPolicy const& from, std::string const& path) {
+  retry::hedging_policy policy{.delay = duration::zero(), .non_fatal = {}};
+  if (from.max_attempts() < 2) {
+    refuse(joined(path, "maxAttempts"), std::to_string(from.max_attempts()), "a whole number of at least 2");
+  }
+  policy.max_attempts = std::min(from.max_attempts(), retry::most_attempts);
+  if (from.has_hedging_delay()) policy.delay = read(from.hedging_delay(), joined(path, "hedgingDelay"), true);
+  policy.non_fatal = read_codes(from.non_fatal_status_codes(), joined(path, "nonFatalStatusCodes"));
   return policy;
 }
 
@@ -72,17 +87,20 @@ method_config read(MethodConfig const& from, std::string const& path) {
   if (from.has_max_request_message_bytes()) config.max_request_bytes = from.max_request_message_bytes().value();
   if (from.has_max_response_message_bytes()) config.max_response_bytes = from.max_response_message_bytes().value();
   if (from.has_retry_policy()) config.retry = read(from.retry_policy(), joined(path, "retryPolicy"));
+  if (from.has_hedging_policy()) {
+    config.hedging = read(from.hedging_policy(), joined(path, "hedgingPolicy"));
+    // who asks for hedges says that the methods may run more than once (gRFC A6)
+    config.idempotent = true;
+  }
   return config;
 }
 
-std::shared_ptr<method_table const> read_methods(published::ServiceConfig const& from,
-                                                 std::vector<service_config::unused_field>& unused) {
+std::shared_ptr<method_table const> read_methods(published::ServiceConfig const& from) {
   auto table = std::make_shared<method_table>();
   for (int at = 0; at < from.method_config_size(); ++at) {
     MethodConfig const& one = from.method_config(at);
     std::string const path = indexed("methodConfig", at);
     method_config const config = read(one, path);
-    if (one.has_hedging_policy()) unused.push_back({joined(path, "hedgingPolicy"), "the engine does not hedge yet"});
     for (int each = 0; each < one.name_size(); ++each) {
       auto const& name = one.name(each);
       std::string const where = indexed(joined(path, "name"), each);
@@ -176,7 +194,7 @@ service_config service_config::from_json(std::string_view text) {
   for (std::string const& path : others.unknown) made.unused.push_back({path, "the engine does not know this field"});
   read_balance(parsed, made);
   read_old_balance(others.load_balancing_policy, made);
-  made.methods = read_methods(parsed, made.unused);
+  made.methods = read_methods(parsed);
   if (parsed.has_retry_throttling()) made.retry_throttling = read(parsed.retry_throttling());
   auto const& health = parsed.health_check_config();
   if (health.has_service_name()) made.health_service = health.service_name().value();

@@ -42,7 +42,7 @@ struct service_config {
   std::shared_ptr<method_table const> methods{};  ///< Never null once read.
   std::optional<retry::throttle_params> retry_throttling{};
 
-  /// What the text has and the engine does not use: `methodConfig[0].hedgingPolicy`, with the reason.
+  /// What the text has and the engine does not use: `xds`, with the reason.
   struct unused_field {
     std::string path;
     std::string why;

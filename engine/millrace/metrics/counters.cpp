@@ -83,11 +83,17 @@ void counters::on(events::call_finished const& event) noexcept {
   method_counts& counts = of_method(event.method);
   ++counts.finished[index(event.code)];
   counts.latency += event.elapsed;
+  if (!event.hedge_won) return;
+  ++counts.hedge_wins;
+  ++totals_.hedge_wins;
 }
 
 void counters::on(events::attempt_started const& event) noexcept {
   ++of_endpoint(event.endpoint).attempts;
   ++totals_.attempts;
+  if (!event.hedge) return;
+  ++of_method(event.method).hedges;
+  ++totals_.hedges;
 }
 
 void counters::on(events::attempt_finished const& event) noexcept {
@@ -101,6 +107,10 @@ void counters::on(events::retry_scheduled const& event) noexcept {
 }
 
 void counters::on(events::retry_denied const& event) noexcept { ++totals_.denied[static_cast<std::size_t>(event.why)]; }
+
+void counters::on(events::hedge_skipped const& event) noexcept {
+  ++totals_.skipped[static_cast<std::size_t>(event.why)];
+}
 
 void counters::on(events::drain_started const&) noexcept { ++totals_.drains_started; }
 

@@ -22,6 +22,7 @@ class counters final : public observer {
   using by_code = std::array<count, status_code_count>;
   static constexpr std::size_t slot_states = static_cast<std::size_t>(slot_state::closed) + 1;
   static constexpr std::size_t retry_denials = static_cast<std::size_t>(retry_denial::cancelled) + 1;
+  static constexpr std::size_t hedge_skips = static_cast<std::size_t>(hedge_skip::extra_load) + 1;
 
   /// What one endpoint was seen to do. A connection is opened when a slot becomes ready, and lost when a ready slot becomes
   /// anything but draining or closed.
@@ -44,13 +45,17 @@ class counters final : public observer {
     by_code finished{};
     count retries = 0;  ///< Without the transparent ones.
     count transparent_retries = 0;
-    duration latency{};  ///< The sum over the calls ended.
+    count hedges = 0;      ///< Sent.
+    count hedge_wins = 0;  ///< Calls that ended well with a hedge's answer.
+    duration latency{};    ///< The sum over the calls ended.
   };
 
   struct totals {
     count attempts = 0;
     count retries = 0;
     count transparent_retries = 0;
+    count hedges = 0;
+    count hedge_wins = 0;
     count pick_failures = 0;
     count endpoint_changes = 0;  ///< Of the set.
     count resolve_failures = 0;
@@ -59,8 +64,10 @@ class counters final : public observer {
     count drains_finished = 0;
     count calls_revoked = 0;
     std::array<count, retry_denials> denied{};
+    std::array<count, hedge_skips> skipped{};
 
     count retry_denied(retry_denial why) const noexcept { return denied[static_cast<std::size_t>(why)]; }
+    count hedges_skipped(hedge_skip why) const noexcept { return skipped[static_cast<std::size_t>(why)]; }
   };
 
   counters() = default;
@@ -95,6 +102,7 @@ class counters final : public observer {
   void on(events::attempt_finished const& event) noexcept override;
   void on(events::retry_scheduled const& event) noexcept override;
   void on(events::retry_denied const& event) noexcept override;
+  void on(events::hedge_skipped const& event) noexcept override;
   void on(events::drain_started const& event) noexcept override;
   void on(events::drain_finished const& event) noexcept override;
 

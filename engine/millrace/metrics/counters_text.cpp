@@ -82,6 +82,9 @@ class text {
     per(methods, "millrace_retries_total", "Retries scheduled by policy.", "method", &counters::method_counts::retries);
     per(methods, "millrace_transparent_retries_total", "Retries of attempts that never reached the wire.", "method",
         &counters::method_counts::transparent_retries);
+    per(methods, "millrace_hedges_total", "Hedges sent.", "method", &counters::method_counts::hedges);
+    per(methods, "millrace_hedge_wins_total", "Calls that ended well with a hedge's answer.", "method",
+        &counters::method_counts::hedge_wins);
   }
 
   void endpoints(counters::by_name<counters::endpoint_counts> const& all) {
@@ -105,6 +108,10 @@ class text {
     family denied(out_, "millrace_retries_denied_total", "counter", "Failed attempts that were not retried.");
     for (std::size_t at = 0; at < totals.denied.size(); ++at) {
       denied.sample("reason", to_string(static_cast<retry_denial>(at)), totals.denied[at]);
+    }
+    family skipped(out_, "millrace_hedges_skipped_total", "counter", "Hedges that were due and not sent.");
+    for (std::size_t at = 0; at < totals.skipped.size(); ++at) {
+      skipped.sample("reason", to_string(static_cast<hedge_skip>(at)), totals.skipped[at]);
     }
     family failed(out_, "millrace_pick_failures_total", "counter", "Calls given no slot.");
     for (auto const& [why, times] : pick_failures) failed.sample("reason", why, times);

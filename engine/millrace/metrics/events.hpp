@@ -2,6 +2,7 @@
 #pragma once
 
 #include <millrace/base/connectivity.hpp>
+#include <millrace/base/hedge_skip.hpp>
 #include <millrace/base/retry_denial.hpp>
 #include <millrace/base/status_code.hpp>
 #include <millrace/time/clock.hpp>
@@ -99,6 +100,7 @@ struct call_finished {
   status_code code;
   duration elapsed;
   std::uint32_t attempts;  ///< 0 when none was started.
+  bool hedge_won = false;  ///< It succeeded, and the answer is a hedge's.
 };
 
 /// One try of a call went out on a slot.
@@ -108,6 +110,7 @@ struct attempt_started {
   std::string_view endpoint;
   std::uint32_t slot;
   std::uint32_t number;  ///< 1 for the first.
+  bool hedge = false;    ///< Others of its call are in flight.
 };
 
 /// One try of a call ended.
@@ -121,6 +124,7 @@ struct attempt_finished {
   std::string_view message;  ///< The status message.
   duration elapsed;
   bool never_left;  ///< It provably did not reach the wire.
+  bool hedge = false;
 };
 
 /// The call will try again after `delay`.
@@ -142,6 +146,15 @@ struct retry_denied {
   std::uint32_t attempts;
   status_code code;
   retry_denial why;
+};
+
+using millrace::hedge_skip;
+
+/// A hedge was due and not sent.
+struct hedge_skipped {
+  time_point at;
+  std::string_view method;
+  hedge_skip why;
 };
 
 /// A pool began to drain.

@@ -60,6 +60,15 @@ std::string_view prose(events::retry_denial why) {
   return "?";
 }
 
+std::string_view prose(events::hedge_skip why) {
+  switch (why) {
+    case events::hedge_skip::no_room: return "no slot has room";
+    case events::hedge_skip::budget: return "the retry budget is empty";
+    case events::hedge_skip::extra_load: return "max_extra_load is used up";
+  }
+  return "?";
+}
+
 }  // namespace
 
 logging_observer::logging_observer(logging_params params) : params_(std::move(params)) {
@@ -128,14 +137,17 @@ void logging_observer::on(events::call_finished const& event) noexcept {
 
 void logging_observer::on(events::attempt_started const& event) noexcept {
   if (!everything()) return;
-  line(params_, event.at).add("{} attempt {}: on {} slot {}", event.method, event.number, event.endpoint, event.slot);
+  line(params_, event.at)
+      .add("{} {} {}: on {} slot {}", event.method, event.hedge ? "hedge" : "attempt", event.number, event.endpoint,
+           event.slot);
 }
 
 void logging_observer::on(events::attempt_finished const& event) noexcept {
   if (!everything()) return;
   line(params_, event.at)
-      .add("{} attempt {}: {} in {:.3f} ms from {} slot {}{}", event.method, event.number, to_string(event.code),
-           in_ms(event.elapsed), event.endpoint, event.slot, event.never_left ? ", never sent" : "")
+      .add("{} {} {}: {} in {:.3f} ms from {} slot {}{}", event.method, event.hedge ? "hedge" : "attempt", event.number,
+           to_string(event.code), in_ms(event.elapsed), event.endpoint, event.slot,
+           event.never_left ? ", never sent" : "")
       .because(event.message);
 }
 
@@ -150,6 +162,11 @@ void logging_observer::on(events::retry_denied const& event) noexcept {
   line(params_, event.at)
       .add("{}: {} after {} attempt{}, no retry: {}", event.method, to_string(event.code), event.attempts,
            plural(event.attempts), prose(event.why));
+}
+
+void logging_observer::on(events::hedge_skipped const& event) noexcept {
+  if (!everything()) return;
+  line(params_, event.at).add("{}: no hedge: {}", event.method, prose(event.why));
 }
 
 void logging_observer::on(events::drain_started const& event) noexcept {

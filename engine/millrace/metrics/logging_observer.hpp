@@ -43,6 +43,7 @@ class logging_observer final : public observer {
   void on(events::attempt_finished const& event) noexcept override;
   void on(events::retry_scheduled const& event) noexcept override;
   void on(events::retry_denied const& event) noexcept override;
+  void on(events::hedge_skipped const& event) noexcept override;
   void on(events::drain_started const& event) noexcept override;
   void on(events::drain_finished const& event) noexcept override;
 

@@ -30,6 +30,7 @@ class observer {
   virtual void on(events::attempt_finished const&) noexcept {}
   virtual void on(events::retry_scheduled const&) noexcept {}
   virtual void on(events::retry_denied const&) noexcept {}
+  virtual void on(events::hedge_skipped const&) noexcept {}
   virtual void on(events::drain_started const&) noexcept {}
   virtual void on(events::drain_finished const&) noexcept {}
 };

@@ -33,6 +33,7 @@ class observer_list final : public observer {
   void on(events::attempt_finished const& event) noexcept override { tell(event); }
   void on(events::retry_scheduled const& event) noexcept override { tell(event); }
   void on(events::retry_denied const& event) noexcept override { tell(event); }
+  void on(events::hedge_skipped const& event) noexcept override { tell(event); }
   void on(events::drain_started const& event) noexcept override { tell(event); }
   void on(events::drain_finished const& event) noexcept override { tell(event); }
 

@@ -10,11 +10,12 @@ namespace millrace {
 using health::health_reason;
 using health::severity;
 
-endpoint_health::endpoint_health(loop& on, health_params const& params, std::uint32_t number, listener tell)
+endpoint_health::endpoint_health(loop& on, health_params const& params, std::uint32_t number, retry::budget& charged,
+                                 listener tell)
     : loop_(on), number_(number), tell_(tell) {
   if (params.accrual) accrual_.emplace(*params.accrual);
   if (params.check) {
-    check_.emplace(on, *params.check,
+    check_.emplace(on, *params.check, charged,
                    bound<void(health::server_health, std::string_view)>::to<&endpoint_health::on_server_health>(*this));
   }
 }

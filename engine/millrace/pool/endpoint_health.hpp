@@ -29,8 +29,8 @@ class endpoint_health {
   /// Told when the combined severity has changed, or an endpoint was asked for the first time.
   using listener = bound<void(endpoint_health&)>;
 
-  /// `number` is the endpoint's. The params outlive it.
-  endpoint_health(loop& on, health_params const& params, std::uint32_t number, listener tell);
+  /// `number` is the endpoint's. The params and the budget, which questions are charged to, outlive it.
+  endpoint_health(loop& on, health_params const& params, std::uint32_t number, retry::budget& charged, listener tell);
   endpoint_health(endpoint_health const&) = delete;
   endpoint_health& operator=(endpoint_health const&) = delete;
 

@@ -164,10 +164,14 @@ int limit(std::size_t bytes) noexcept {
 
 // the engine does itself what the filters do, and paces its dials, so that gRPC must not dial by itself in between
 void set_for_engine(grpc::ChannelArguments& args, pool_params const& params) {
-  args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  if (params.minimal_stack) args.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
+  bool const by_core = params.transparent_retry == transparent_retry::core;
+  bool const minimal = params.minimal_stack && !by_core;
+  args.SetInt(GRPC_ARG_ENABLE_RETRIES, by_core ? 1 : 0);
+  // no policy for core's retries: they would multiply with the engine's
+  if (by_core) args.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  if (minimal) args.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
   // servers that compress do not ask whether their client can read it (test/live/traps_test.cpp)
-  if (params.minimal_stack) args.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 1);
+  if (minimal) args.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 1);
   args.SetMaxReceiveMessageSize(-1);
   args.SetMaxSendMessageSize(-1);
   int const hour = milliseconds(std::chrono::hours(1));

@@ -7,8 +7,8 @@ namespace millrace {
 
 using namespace health::watch_action;
 
-health_check::health_check(loop& on, health::watch_params const& params, listener tell)
-    : loop_(on), params_(params), tell_(tell), machine_(params, on.random()) {
+health_check::health_check(loop& on, health::watch_params const& params, retry::budget& charged, listener tell)
+    : loop_(on), params_(params), charged_(charged), tell_(tell), machine_(params, on.random()) {
   loop_.add(*this);
 }
 
@@ -47,8 +47,9 @@ void health_check::ask(bool watch, time_point until) {
   call_ = channel_->ask_health({.service = params_.service, .watch = watch, .until = until}, *this);
   if (call_ == nullptr) {
     last_words_ = "this kind of channel cannot be asked";
-    step(health::watch_event::ended{.code = status_code::unimplemented, .connected = true});
+    return step(health::watch_event::ended{.code = status_code::unimplemented, .connected = true});
   }
+  charged_.charge(loop_.now());
 }
 
 void health_check::do_it(open_watch) { ask(true, never); }

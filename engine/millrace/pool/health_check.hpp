@@ -5,6 +5,7 @@
 #include <millrace/health/watch_machine.hpp>
 #include <millrace/loop/loop.hpp>
 #include <millrace/pool/channel.hpp>
+#include <millrace/retry/budget.hpp>
 #include <millrace/time/timer.hpp>
 
 #include <string>
@@ -21,8 +22,8 @@ class health_check final : private health_listener, private stop_listener {
   /// destroy the health_check nor start or stop it.
   using listener = bound<void(health::server_health, std::string_view why)>;
 
-  /// Expects validated params, which outlive it.
-  health_check(loop& on, health::watch_params const& params, listener tell);
+  /// Expects validated params, which outlive it, as does `charged`: each question is charged to it, and none refused.
+  health_check(loop& on, health::watch_params const& params, retry::budget& charged, listener tell);
   health_check(health_check const&) = delete;
   health_check& operator=(health_check const&) = delete;
   ~health_check() { stop(); }
@@ -57,6 +58,7 @@ class health_check final : private health_listener, private stop_listener {
 
   loop& loop_;
   health::watch_params const& params_;
+  retry::budget& charged_;
   listener tell_;
   health::watch_machine machine_;
   event_pump<health::watch_event_at> pump_;

@@ -15,6 +15,7 @@
 #include <millrace/pool/rotation.hpp>
 #include <millrace/pool/scaling.hpp>
 #include <millrace/pool/slot_machine.hpp>
+#include <millrace/pool/transparent_retry.hpp>
 #include <millrace/resolve/make_resolver.hpp>
 #include <millrace/retry/budget.hpp>
 
@@ -146,6 +147,9 @@ struct pool_params {
   /// compressing requests (`grpc.minimal_stack`; compressed responses are understood): a sixth fewer instructions a call. Set false if you make calls of your own on leased
   /// channels: nobody would enforce their deadlines on this side.
   bool minimal_stack = true;
+
+  /// Who repeats what no server application has seen. `core` gives up `minimal_stack`.
+  millrace::transparent_retry transparent_retry = millrace::transparent_retry::engine;
 
   /// Allows `pool::stub_channel`: channels as plain gRPC makes them, with its filters (whatever `minimal_stack` says) and its
   /// retries, unless `channel_args` turn those off. The engine's own calls cost more on them.

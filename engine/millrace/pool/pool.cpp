@@ -68,13 +68,13 @@ pool::pool(loop& on, pool_params params, std::unique_ptr<channel_factory> channe
     : loop_(on),
       params_(validated(std::move(params))),
       channels_(std::move(channels)),
+      budget_(params_.budget),
       aperture_seed_(on.random().next()),
       selection_(
           make_picker(),
           {.panic_threshold = params_.panic_threshold, .failover = params_.failover, .slow_start = params_.slow_start}),
       scaling_(params_.scaling, params_.max_calls_per_slot),
       health_{.accrual = params_.accrual, .check = params_.health_check, .outlier = params_.outlier.has_value()},
-      budget_(params_.budget),
       waiters_(on, params_.max_wait, bound<void(waiter&)>::to<&pool::on_waited_out>(*this)) {
   if (params_.outlier) outlier_.emplace(*params_.outlier, on.now());
   if (params_.concurrency_limit) limit_.emplace(*params_.concurrency_limit, on.random());
@@ -389,7 +389,7 @@ void pool::look_after(roster_entry& one) {
   one.rotation =
       std::make_unique<slot_rotation>(loop_, static_cast<rotation_host&>(*this), params_.rotation, one.number);
   if (!health_.any()) return;
-  one.health = std::make_unique<endpoint_health>(loop_, health_, one.number,
+  one.health = std::make_unique<endpoint_health>(loop_, health_, one.number, budget_,
                                                  endpoint_health::listener::to<&pool::on_health_changed>(*this));
   if (outlier_) outlier_->add(one.number);
 }
@@ -469,6 +469,11 @@ pool::acquired pool::acquire(waiter& one, error_code& error) {
   }
   tell_refused(static_cast<errc>(error.value()), duration::zero());
   return acquired::never;
+}
+
+bool pool::try_acquire(waiter& one) {
+  one.since_ = loop_.now();
+  return phase_ == phase::open && drain_chore_ == nullptr && waiters_.empty() && try_take(one);
 }
 
 bool pool::try_take(waiter& one) {

@@ -142,7 +142,7 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   /// what is behind an address.
   void rotate();
 
-  /// What retries of all clients of this pool draw on.
+  /// What retries and hedges of all clients of this pool draw on, and health checks are charged to.
   retry::budget& budget() noexcept { return budget_; }
 
   observer* told() const noexcept { return params_.observer; }
@@ -153,6 +153,9 @@ class pool final : private slot_host, private rotation_host, private resolver_li
 
   /// Asks for a permit. `now`: the waiter's permit is held. `later`: its callback follows. `never`: `error` says why.
   acquired acquire(waiter& one, error_code& error);
+
+  /// As `acquire`, but never waits: false when there is no room at once, or others wait for it.
+  bool try_acquire(waiter& one);
 
   /// Takes back a wish that waits, if it still does; the observer is told why.
   void give_up(waiter& one, errc why);
@@ -267,6 +270,7 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   loop& loop_;
   pool_params const params_;
   std::unique_ptr<channel_factory> channels_;
+  retry::budget budget_;  // outlives the endpoints, whose health checks are charged to it
   roster roster_;
   bool resolved_ = false;  // the endpoints were told once
   std::string resolve_failure_;
@@ -282,7 +286,6 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   std::optional<health::outlier_detector> outlier_;
   timer outlier_due_{bound<void()>::to<&pool::sweep_outliers>(*this)};
   std::optional<concurrency_limit> limit_;
-  retry::budget budget_;
   waiting_queue waiters_;
   intrusive_list<pool_client, pool_client_tag> clients_;
   wait_list ready_waits_;

@@ -34,26 +34,63 @@ std::optional<duration> parse_pushback(std::string_view text) noexcept {
 
 attempt_machine::attempt_machine(retry_policy const& policy, budget& budget, rng& random, time_point deadline,
                                  throttle* of_server) noexcept
-    : policy_(policy),
+    : policy_(&policy),
       budget_(budget),
       random_(random),
       deadline_(deadline),
       throttle_(of_server),
       backoff_(backoff_of(policy)) {}
 
+void attempt_machine::follow(retry_policy const& other) noexcept {
+  policy_ = &other;
+  backoff_ = backoff(backoff_of(other));
+}
+
 attempt_action attempt_machine::resume(attempt_outcome const& outcome) noexcept {
-  bool const unsent = outcome.never_left && !outcome.committed;
-  if (!unsent) ++attempts_;
+  bool const unsent = count(outcome);
   if (denied_) return *denied_;
   if (throttle_ != nullptr && !unsent) tell_throttle(outcome);
   if (outcome.committed) return deny(retry_denial::committed);
   return unsent ? after_unsent(outcome) : after_sent(outcome);
 }
 
+attempt_action attempt_machine::resume_beside(attempt_outcome const& outcome) noexcept {
+  bool const unsent = count(outcome);
+  if (throttle_ != nullptr && !unsent) tell_throttle(outcome);
+  if (outcome.committed) return deny(retry_denial::committed);
+  if (unsent) {
+    if (transparent_++ == most_transparent) return deny(retry_denial::attempts);
+    return retry_at{outcome.at, true};
+  }
+  if (!worth_another(outcome)) return deny(retry_denial::not_retryable);
+  if (denied_) return *denied_;
+  if (!outcome.pushback) return retry_at{outcome.at, false};
+  auto const delay = parse_pushback(*outcome.pushback);
+  if (!delay) return deny(retry_denial::pushback);
+  return retry_at{saturating_add(outcome.at, *delay), false};
+}
+
+bool attempt_machine::affords(time_point now) noexcept {
+  return (throttle_ == nullptr || throttle_->allows_retry()) && budget_.allows(now);
+}
+
+void attempt_machine::pay(time_point now) noexcept { static_cast<void>(budget_.try_withdraw(now)); }
+
+// true for one that never left
+bool attempt_machine::count(attempt_outcome const& outcome) noexcept {
+  bool const unsent = outcome.never_left && !outcome.committed;
+  if (!unsent) ++attempts_;
+  return unsent;
+}
+
 // A6: what a server answers to malformed requests is not its failure
 void attempt_machine::tell_throttle(attempt_outcome const& outcome) noexcept {
   bool const forbidden = outcome.pushback && !parse_pushback(*outcome.pushback);
-  if (forbidden || policy_.retryable.contains(outcome.code)) throttle_->record_failure();
+  if (forbidden || worth_another(outcome)) throttle_->record_failure();
+}
+
+bool attempt_machine::worth_another(attempt_outcome const& outcome) const noexcept {
+  return outcome.timed_out || policy_->retryable.contains(outcome.code);
 }
 
 attempt_action attempt_machine::after_unsent(attempt_outcome const& outcome) noexcept {
@@ -64,12 +101,26 @@ attempt_action attempt_machine::after_unsent(attempt_outcome const& outcome) noe
 }
 
 attempt_action attempt_machine::after_sent(attempt_outcome const& outcome) noexcept {
-  if (!policy_.retryable.contains(outcome.code)) return deny(retry_denial::not_retryable);
-  if (attempts_ >= policy_.max_attempts) return deny(retry_denial::attempts);
-  auto const delay = wait(outcome.pushback);
-  if (!delay) return deny(retry_denial::pushback);
+  bool const by_rule = static_cast<bool>(policy_->rule);
+  if (!by_rule && !worth_another(outcome)) return deny(retry_denial::not_retryable);
+  if (attempts_ >= policy_->max_attempts) return deny(retry_denial::attempts);
+  auto const delay = by_rule ? ask_rule(outcome) : wait(outcome.pushback);
+  if (!delay) return deny(by_rule ? retry_denial::not_retryable : retry_denial::pushback);
   if (throttle_ != nullptr && !throttle_->allows_retry()) return deny(retry_denial::budget);
   return schedule(outcome.at, saturating_add(outcome.at, *delay), false);
+}
+
+std::optional<duration> attempt_machine::ask_rule(attempt_outcome const& outcome) const noexcept try {
+  auto const delay = policy_->rule({.code = outcome.code,
+                                    .attempts = attempts_,
+                                    .elapsed = outcome.elapsed,
+                                    .timed_out = outcome.timed_out,
+                                    .pushback = outcome.pushback,
+                                    .trailers = outcome.trailers});
+  if (!delay) return std::nullopt;
+  return std::max(*delay, duration::zero());
+} catch (...) {
+  return std::nullopt;
 }
 
 std::optional<duration> attempt_machine::wait(std::optional<std::string_view> pushback) noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/base/metadata_view.hpp>
 #include <millrace/base/retry_denial.hpp>
 #include <millrace/base/status_code.hpp>
 #include <millrace/retry/backoff.hpp>
@@ -24,6 +25,9 @@ struct attempt_outcome {
   bool committed = false;                                   ///< Its response headers had arrived.
   bool never_left = false;                                  ///< It provably did not reach the wire.
   std::optional<std::string_view> pushback = std::nullopt;  ///< The raw value of its `grpc-retry-pushback-ms` trailer.
+  bool timed_out = false;                                   ///< By the policy's `per_attempt_timeout`.
+  metadata_view trailers{};                                 ///< For the policy's rule, as is `elapsed`.
+  duration elapsed{};                                       ///< Since the call began.
 };
 
 /// Start another attempt at that time. It is transparent when the last one never left.
@@ -42,16 +46,17 @@ using attempt_action = std::variant<retry_at, retry_denial>;
 /// | 2 | is committed                                                            | `committed`     |
 /// | 3 | never left, and `most_transparent` others of its call did not           | `attempts`      |
 /// | 4 | never left                                                              | go on with 9    |
-/// | 5 | ended with a code that the policy does not list, whatever the pushback  | `not_retryable` |
+/// | 5 | ended with a code that the policy does not list, whatever the pushback, | `not_retryable` |
+/// |   | and not because its own time was up; or the policy's rule says stop     |                 |
 /// | 6 | was the last of the policy's `max_attempts`                             | `attempts`      |
-/// | 7 | came with a pushback that is negative or not a number                   | `pushback`      |
+/// | 7 | came with a pushback that is negative or not a number; not with a rule  | `pushback`      |
 /// | 8 | finds its server throttled, unless it never left                        | `budget`        |
 /// | 9 | would be followed by one at or after the deadline                       | `deadline`      |
 /// |10 | finds the budget empty                                                  | `budget`        |
 /// |11 | is any other: a retry, now paid for                                     | `retry_at`      |
 ///
-/// The first attempt that never left is repeated at once. Any other retry waits for the pushback, which also resets the
-/// backoff, or else for the backoff's next step, which both kinds of retry share.
+/// The first attempt that never left is repeated at once. Any other retry waits for what the policy's rule says, or for the
+/// pushback, which also resets the backoff, or else for the backoff's next step, which both kinds of retry share.
 class attempt_machine {
  public:
   /// Transparent retries a call may have: a bound on what gRPC leaves unbounded.
@@ -64,6 +69,26 @@ class attempt_machine {
 
   /// An attempt ended. The deposit in the budget, one a call, is the caller's.
   attempt_action resume(attempt_outcome const& outcome) noexcept;
+
+  /// An attempt ended while others of its call are in flight (hedging). `committed` and `not_retryable` end the call; any other
+  /// denial means that no further attempt joins the others; `retry_at` that one may, from then on, if it is paid for
+  /// (`affords`, `pay`): the rules 2, 3, 5, 1 and 7 above, in that order, without a backoff.
+  attempt_action resume_beside(attempt_outcome const& outcome) noexcept;
+
+  /// Whether throttle and budget would have another attempt beside those in flight.
+  bool affords(time_point now) noexcept;
+
+  /// That attempt is made. Only after `affords`, at the same time.
+  void pay(time_point now) noexcept;
+
+  /// Goes by another policy, which outlives the machine. Before the first attempt only.
+  void follow(retry_policy const& other) noexcept;
+
+  retry_policy const& policy() const noexcept { return *policy_; }
+  time_point deadline() const noexcept { return deadline_; }
+
+  /// No further attempt is made, whatever happens.
+  bool denied() const noexcept { return denied_.has_value(); }
 
   /// Brings the call's deadline forward.
   void shorten_deadline(time_point at) noexcept { deadline_ = std::min(deadline_, at); }
@@ -78,14 +103,17 @@ class attempt_machine {
   unsigned previous_attempts() const noexcept { return attempts_; }
 
  private:
+  bool count(attempt_outcome const& outcome) noexcept;
   void tell_throttle(attempt_outcome const& outcome) noexcept;
+  bool worth_another(attempt_outcome const& outcome) const noexcept;
+  std::optional<duration> ask_rule(attempt_outcome const& outcome) const noexcept;
   attempt_action after_unsent(attempt_outcome const& outcome) noexcept;
   attempt_action after_sent(attempt_outcome const& outcome) noexcept;
   std::optional<duration> wait(std::optional<std::string_view> pushback) noexcept;
   attempt_action schedule(time_point now, time_point at, bool transparent) noexcept;
   retry_denial deny(retry_denial why) noexcept;
 
-  retry_policy const& policy_;
+  retry_policy const* policy_;
   budget& budget_;
   rng& random_;
   time_point deadline_;

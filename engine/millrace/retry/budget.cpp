@@ -50,15 +50,29 @@ void budget::deposit(time_point now) noexcept {
 }
 
 bool budget::try_withdraw(time_point now) noexcept {
-  advance(now);
-  if (available() + rounding < 1) {
+  if (!allows(now)) {
     ++denied_;
     return false;
   }
-  ++at(current_).withdrawals;
-  ++sum_.withdrawals;
+  spend();
   ++withdrawn_;
   return true;
+}
+
+bool budget::allows(time_point now) noexcept {
+  advance(now);
+  return available() + rounding >= 1;
+}
+
+void budget::charge(time_point now) noexcept {
+  advance(now);
+  spend();
+  ++charged_;
+}
+
+void budget::spend() noexcept {
+  ++at(current_).withdrawals;
+  ++sum_.withdrawals;
 }
 
 double budget::balance(time_point now) noexcept {

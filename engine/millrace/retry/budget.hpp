@@ -10,7 +10,7 @@
 
 namespace millrace::retry {
 
-/// How much extra load retries may make: a share of the calls and a floor for the quiet hours (Finagle's RetryBudget).
+/// How much extra load retries and hedges may make: a share of the calls and a floor for the quiet hours (Finagle's RetryBudget).
 struct budget_params {
   double percent = 0.2;                     ///< Retries each call pays for: 0.2 is one for five calls; 0 to 1000.
   double min_per_second = 10;               ///< Retries allowed besides, without any call; 0 or more.
@@ -20,12 +20,16 @@ struct budget_params {
 /// Throws std::invalid_argument that names `<field_prefix>.<field>`, its value and what is allowed.
 void validate(budget_params const& params, std::string_view field_prefix);
 
-/// A retry budget, shared by all the calls of a pool. Every call deposits, every retry withdraws, and both are forgotten
-/// after a ttl, in steps of a window (a tenth of the ttl): a deposit lives for one ttl to one ttl and a window.
+/// One budget for all that a pool sends besides the calls it is asked to make. Every call deposits; every retry, transparent or
+/// not, and every hedge withdraws; every question after an endpoint's health is charged, which nothing refuses, because a pool
+/// that may not ask would never learn that a server is back. All are forgotten after a ttl, in steps of a window (a tenth of the
+/// ttl): a deposit lives for one ttl to one ttl and a window.
 ///
 /// The bound, at each withdrawal: of the ttl that ends with it,
-/// `withdrawals ≤ percent × deposits(that ttl and the window before it) + min_per_second × ttl`.
-/// Finagle's own, which forgets after nine to ten windows, allows twice that in the worst ttl.
+/// `withdrawals + charges ≤ percent × deposits(that ttl and the window before it) + min_per_second × ttl`.
+/// So with the defaults servers see at most the offered calls × 1.2 and 10 attempts a second, whatever happens to them, as long as
+/// the questions alone stay below that. Those are bounded by their own pace: one an endpoint and step of `health_check.backoff`, or
+/// `check_interval`. Finagle's own budget, which forgets after nine to ten windows, allows twice that in the worst ttl.
 ///
 /// Times must not go back; one that does counts as the latest seen. Allocates nothing; O(1) amortised.
 class budget {
@@ -39,6 +43,12 @@ class budget {
   /// True when one more retry may be made; it is then paid for.
   bool try_withdraw(time_point now) noexcept;
 
+  /// True when `try_withdraw` would be.
+  bool allows(time_point now) noexcept;
+
+  /// Something was sent that nobody may refuse: there is less for the rest, if need be a debt.
+  void charge(time_point now) noexcept;
+
   /// How many retries could be paid for; 0 while in debt, when the deposits of earlier withdrawals have expired.
   double balance(time_point now) noexcept;
 
@@ -47,6 +57,9 @@ class budget {
 
   /// Withdrawals granted since construction.
   std::uint64_t withdrawn() const noexcept { return withdrawn_; }
+
+  /// Charges since construction.
+  std::uint64_t charged() const noexcept { return charged_; }
 
  private:
   static constexpr std::size_t windows_per_ttl = 10;
@@ -58,6 +71,7 @@ class budget {
 
   window& at(std::int64_t number) noexcept;
   void advance(time_point now) noexcept;
+  void spend() noexcept;
   double available() const noexcept;
 
   // the windows of a ttl and the one that has just begun
@@ -69,6 +83,7 @@ class budget {
   double reserve_;
   std::uint64_t denied_ = 0;
   std::uint64_t withdrawn_ = 0;
+  std::uint64_t charged_ = 0;
 };
 
 }  // namespace millrace::retry

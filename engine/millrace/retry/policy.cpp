@@ -24,8 +24,11 @@ void validate(retry_policy const& policy, std::string_view field_prefix) {
   }
   if (!(policy.jitter >= 0 && policy.jitter <= 1)) refuse(field_prefix, "jitter", text(policy.jitter), "0 to 1");
   if (policy.retryable.contains(status_code::ok)) refuse(field_prefix, "retryable", "a set with OK", "failures");
-  if (policy.retryable.empty() && policy.max_attempts > 1) {
-    refuse(field_prefix, "retryable", "empty", "at least one code, or max_attempts = 1");
+  if (policy.retryable.empty() && policy.max_attempts > 1 && !policy.rule) {
+    refuse(field_prefix, "retryable", "empty", "at least one code, a rule, or max_attempts = 1");
+  }
+  if (policy.per_attempt_timeout < duration::zero()) {
+    refuse(field_prefix, "per_attempt_timeout", text(policy.per_attempt_timeout), "at least 0ms");
   }
 }
 

@@ -109,7 +109,10 @@ void invariants::on(events::slot_changed const& event) noexcept {
 void invariants::on(events::call_started const& event) noexcept { calls_.push_back(event.at); }
 
 void invariants::on(events::attempt_started const& event) noexcept {
-  if (event.number > 1 && ++extra_attempts_ > retries_scheduled_) {
+  if (event.hedge) {
+    retries_.push_back(event.at);
+    check_budget(event.at);
+  } else if (event.number > 1 && ++extra_attempts_ > retries_scheduled_) {
     broken("there are more attempts beyond the first than retries");
   }
   slots_changed_ = true;
@@ -130,7 +133,7 @@ void invariants::check_budget(time_point now) {
   double const bound = budget_.percent * static_cast<double>(calls_.size()) +
                        budget_.min_per_second * std::chrono::duration<double>(budget_.ttl).count();
   if (static_cast<double>(retries_.size()) > bound + 1e-3) {
-    broken(fmt::format("{} retries in a budget's ttl, which allows {}", retries_.size(), bound));
+    broken(fmt::format("{} retries and hedges in a budget's ttl, which allows {}", retries_.size(), bound));
   }
 }
 

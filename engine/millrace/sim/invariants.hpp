@@ -28,7 +28,8 @@ namespace millrace::sim {
 /// - every tag that is out is one that the simulation knows, and at most one dial of a pool is in flight to an endpoint;
 /// - a call finishes once, and by its deadline; `on_done` runs once for each `on_start`, and neither runs, nor any handler,
 ///   inside an initiating function or the pool's destructor;
-/// - there is no attempt beyond the first without a retry, and no more retries than the budget's bound (see retry::budget);
+/// - there is no attempt beyond the first without a retry or a hedge, and no more of those than the budget's bound (see
+///   retry::budget);
 /// - a drain ends within its grace, a second for what was cut off, and one watch slice.
 class invariants final : public observer, public interceptor {
  public:

@@ -232,8 +232,9 @@ TEST_CASE("echo: a port that is taken is an error", "[live][echo]") {
 TEST_CASE("echo: each bad value is refused in one line that names flag, value and what is allowed", "[live][echo]") {
   for (auto const* const args :
        {"--port x", "--port 65536", "--port 0 --fail-rate 1.5", "--port 0 --fail-rate -1", "--port 0 --delay 5",
-        "--port 0 --status OK", "--port 0 --status 17", "--port 0 --seed -1", "--port 0 --max-streams 0",
-        "--port 0 --max-streams 2147483648", "--port 0 --max-connection-age 0", "--port 0 --max-connection-age 25h",
+        "--port 0 --tail 5ms", "--port 0 --tail 101%x5ms", "--port 0 --tail 1%x5", "--port 0 --status OK",
+        "--port 0 --status 17", "--port 0 --seed -1", "--port 0 --max-streams 0", "--port 0 --max-streams 2147483648",
+        "--port 0 --max-connection-age 0", "--port 0 --max-connection-age 25h",
         "--port 0 --max-connection-age-grace 1s", "--port 0 --max-connection-age 1s --max-connection-age-grace 25h",
         "--port 0 --host ::1", "--port 0 --frobnicate 7"}) {
     INFO(args);

@@ -103,6 +103,36 @@ TEST_CASE("explain: what is questionable is said, with who met it", "[config]") 
   CHECK(warns({}, {.default_timeout = 50ms}, "client_params.retry.initial_backoff", "gRFC A6"));
 }
 
+TEST_CASE("explain: hedging that nothing is declared idempotent for is questioned", "[config]") {
+  client_params client{.hedging = retry::hedging_policy{}};
+  CHECK(warns({}, client, "client_params.hedging", "gRFC A6"));
+  client.idempotent = true;
+  CHECK_FALSE(warns({}, client, "client_params.hedging", "gRFC A6"));
+  pool_params const poor{.budget = {.percent = 0, .min_per_second = 0}};
+  CHECK(warns(poor, client, "client_params.hedging", ""));
+
+  client.idempotent = false;
+  auto const methods = std::make_shared<method_table>();
+  methods->add("s", "hedged", {.hedging = retry::hedging_policy{}});
+  client.methods = methods;
+  CHECK(warns({}, client, "client_params.methods", "gRFC A6"));
+  methods->add("s", "declared", {.idempotent = true});
+  CHECK_FALSE(warns({}, client, "client_params.hedging", "gRFC A6"));
+  CHECK(warns({}, client, "client_params.methods", "gRFC A6"));
+}
+
+TEST_CASE("explain: a method's hedging is accounted for", "[config]") {
+  auto const service = service_config::from_json(
+      R"({"methodConfig": [{"name": [{"service": "s"}], "hedgingPolicy": {"maxAttempts": 3, "hedgingDelay": "0.5s"}}]})");
+  client_params client;
+  service.apply_to(client);
+  auto const report = explain_config({}, client, {.service = &service});
+  is(report, "method /s/ hedging.max_attempts", "3", config_source::service);
+  is(report, "method /s/ hedging.delay", "500ms", config_source::service);
+  is(report, "method /s/ idempotent", "true", config_source::service);
+  CHECK(report.lints.empty());
+}
+
 TEST_CASE("explain: the text has a line for each value, lint and unused field", "[config]") {
   auto const service = service_config::from_json(R"({"xds": {}})");
   auto const report = explain_config({.max_calls_per_slot = 200}, {}, {.service = &service});

@@ -185,14 +185,50 @@ TEST_CASE("service config: what gRPC refuses is refused, by field", "[config]") 
   names(R"({"methodConfig": [], "methodConfig": []})", "methodConfig: is given twice");
 }
 
+namespace {
+
+method_config hedged(std::string const& policy) {
+  auto const config =
+      service_config::from_json(R"({"methodConfig": [{"name": [{"service": "s"}], "hedgingPolicy": )" + policy + "}]}");
+  return *config.methods->find("/s/m");
+}
+
+}  // namespace
+
+TEST_CASE("service config: a hedging policy is read as gRFC A6 has it, and declares its methods idempotent",
+          "[config]") {
+  auto const full = hedged(R"({"maxAttempts": 4, "hedgingDelay": "0.5s", "nonFatalStatusCodes": ["UNAVAILABLE", 13]})");
+  REQUIRE(full.hedging);
+  CHECK(full.hedging->max_attempts == 4);
+  CHECK(full.hedging->delay == 500ms);
+  CHECK(full.hedging->non_fatal == status_code_set{status_code::unavailable, status_code::internal});
+  CHECK(full.idempotent == true);
+  CHECK_FALSE(full.retry);
+
+  auto const least = hedged(R"({"maxAttempts": 9})");
+  CHECK(least.hedging->max_attempts == 5);
+  CHECK(least.hedging->delay == 0ms);
+  CHECK(least.hedging->non_fatal.empty());
+}
+
+TEST_CASE("service config: a hedging policy that is wrong is refused by its field", "[config]") {
+  auto const names = [](std::string const& text, char const* field) {
+    INFO(text);
+    CHECK_THAT(refusal(text), Catch::Contains(field) && !Catch::Matches("accepted"));
+  };
+  names(method(R"("hedgingPolicy": {"maxAttempts": 1})"), "hedgingPolicy.maxAttempts: 1 is not allowed");
+  names(method(R"("hedgingPolicy": {})"), "hedgingPolicy.maxAttempts: 0 is not allowed");
+  names(method(R"("hedgingPolicy": {"maxAttempts": 2, "hedgingDelay": "-1s"})"), "hedgingPolicy.hedgingDelay: -1s");
+  names(method(R"("hedgingPolicy": {"maxAttempts": 2, "nonFatalStatusCodes": [0]})"),
+        "hedgingPolicy.nonFatalStatusCodes[0]: 0 is not allowed");
+}
+
 TEST_CASE("service config: what the engine does not use is listed", "[config]") {
-  auto const config = service_config::from_json(
-      R"({"methodConfig": [{"name": [{"service": "s"}], "hedgingPolicy": {"maxAttempts": 3, "hedgingDelay": "0.5s"},
-                            "new": 1}], "xds": {}})");
+  auto const config =
+      service_config::from_json(R"({"methodConfig": [{"name": [{"service": "s"}], "new": 1}], "xds": {}})");
   std::string listed;
   for (auto const& one : config.unused) listed += one.path + ' ';
-  CHECK_THAT(listed, Catch::Contains("methodConfig[0].hedgingPolicy ") && Catch::Contains("methodConfig[0].new ") &&
-                         Catch::Contains("xds "));
+  CHECK_THAT(listed, Catch::Contains("methodConfig[0].new ") && Catch::Contains("xds "));
 }
 
 TEST_CASE("service config: is applied to pools and clients", "[config]") {

@@ -184,6 +184,10 @@ TEST_CASE("options: each bad value is refused in one line that names flag, value
            {"--timeout", "2h"},
            {"--attempts", "0"},
            {"--attempts", "6"},
+           {"--hedge", "soon"},
+           {"--hedge", "p0"},
+           {"--hedge", "p100"},
+           {"--hedge", "-1ms"},
            {"--balance", "random"},
            {"--hash-keys", "0"},
            {"--hash-keys", "7"},
@@ -243,10 +247,11 @@ TEST_CASE("options: --help is the text and status 0, and names every flag", "[lo
   auto const& [status, text] = std::get<bench::exit_now>(parsed);
   CHECK(status == 0);
   for (auto const* const flag :
-       {"--endpoints", "--method",         "--payload-bytes", "--payload-file", "--connections", "--concurrency",
-        "--rate",      "--duration",       "--calls",         "--timeout",      "--attempts",    "--balance",
-        "--hash-keys", "--resolver",       "--max-slots",     "--watermark",    "--health",      "--outlier",
-        "--json",      "--allow-failures", "--quiet",         "--no-cork",      "--tls-ca",      "--wait-for-ready"}) {
+       {"--endpoints",   "--method",  "--payload-bytes", "--payload-file",   "--connections",
+        "--concurrency", "--rate",    "--duration",      "--calls",          "--timeout",
+        "--attempts",    "--balance", "--hash-keys",     "--resolver",       "--max-slots",
+        "--watermark",   "--health",  "--outlier",       "--json",           "--allow-failures",
+        "--quiet",       "--no-cork", "--tls-ca",        "--wait-for-ready", "--hedge"}) {
     INFO(flag);
     CHECK(text.find(flag) != std::string::npos);
   }
@@ -280,4 +285,20 @@ TEST_CASE("options: parameters of the pool come from a file, and flags win over 
   CHECK_THAT(refusal({"--config", path, "--method", "/a.B/C"}), Catch::Contains("--endpoints: it is required"));
   std::remove(path.c_str());
   names(refusal_with({"--config", path}), "--config", path);
+}
+
+TEST_CASE("options: hedges come after a time or a percentile", "[load]") {
+  auto const asked = [](char const* when) {
+    return std::get<load::options>(parse({"--endpoints", "a:1", "--method", "/a.B/C", "--hedge", when}));
+  };
+  CHECK(asked("20ms").hedge_after == std::chrono::nanoseconds(20'000'000));
+  CHECK_FALSE(asked("20ms").hedge_percentile);
+  CHECK(asked("p99.5").hedge_percentile == 99.5);
+  CHECK_FALSE(asked("p95").hedge_after);
+  auto const client = load::client_of(asked("p95"));
+  CHECK(client.idempotent);
+  REQUIRE(client.hedging);
+  CHECK_FALSE(client.hedging->delay);
+  CHECK(client.hedging->percentile == 95);
+  CHECK_FALSE(load::client_of(std::get<load::options>(parse({"--endpoints", "a:1", "--method", "/a.B/C"}))).hedging);
 }

@@ -193,7 +193,7 @@ TEST_CASE("counters: the text is well-formed, each family in one piece and each 
       CHECK(samples.insert(line.substr(0, line.rfind(' '))).second);
     }
   }
-  CHECK(families.size() == 22);
+  CHECK(families.size() == 25);
   CHECK(samples.contains(R"(millrace_calls_started_total{method="a\\b\"c\nd"})"));
 }
 
@@ -220,4 +220,23 @@ TEST_CASE("observer_list: tells every observer everything, until it is removed",
   busy_day(both);
   CHECK(first.total().attempts == 3);
   CHECK(second.total().attempts == 6);
+}
+
+TEST_CASE("counters: hedges are counted as they are sent, when they win, and when they are not sent", "[metrics]") {
+  counters seen;
+  seen.on(events::attempt_started{{}, say, here, 0, 1});
+  seen.on(events::attempt_started{{}, say, there, 1, 2, true});
+  seen.on(events::call_finished{{}, say, status_code::ok, 20ms, 2, true});
+  seen.on(events::call_finished{{}, say, status_code::ok, 20ms, 2, false});
+  seen.on(events::hedge_skipped{{}, say, hedge_skip::extra_load});
+  CHECK(seen.total().attempts == 2);
+  CHECK(seen.total().hedges == 1);
+  CHECK(seen.total().hedge_wins == 1);
+  CHECK(seen.total().hedges_skipped(hedge_skip::extra_load) == 1);
+  CHECK(seen.total().hedges_skipped(hedge_skip::no_room) == 0);
+  std::string const text = seen.prometheus_text();
+  CHECK(has_line(text, R"(millrace_hedges_total{method="/echo.Echo/Say"} 1)"));
+  CHECK(has_line(text, R"(millrace_hedge_wins_total{method="/echo.Echo/Say"} 1)"));
+  CHECK(has_line(text, R"(millrace_hedges_skipped_total{reason="extra_load"} 1)"));
+  CHECK(has_line(text, R"(millrace_hedges_skipped_total{reason="budget"} 0)"));
 }

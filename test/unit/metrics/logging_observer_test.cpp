@@ -103,3 +103,20 @@ TEST_CASE("logging_observer: without a start the first event is the start", "[me
 TEST_CASE("logging_observer: refuses an empty sink", "[metrics]") {
   CHECK_THROWS_WITH(logging_observer({.sink = nullptr}), Catch::Matchers::Contains("logging_params.sink"));
 }
+
+TEST_CASE("logging_observer: a hedge is called one, and one that was not sent says why", "[metrics]") {
+  lines out;
+  logging_observer log(into(out, log_verbosity::everything));
+  log.on(events::attempt_started{start, say, here, 2, 2, true});
+  log.on(events::attempt_finished{start, say, here, 2, 2, status_code::cancelled, "", 250us, false, true});
+  for (auto const why : {hedge_skip::no_room, hedge_skip::budget, hedge_skip::extra_load}) {
+    log.on(events::hedge_skipped{start, say, why});
+  }
+  CHECK(out == lines{
+                   "[  0.000] /echo.Echo/Say hedge 2: on 127.0.0.1:5003 slot 2",
+                   "[  0.000] /echo.Echo/Say hedge 2: CANCELLED in 0.250 ms from 127.0.0.1:5003 slot 2",
+                   "[  0.000] /echo.Echo/Say: no hedge: no slot has room",
+                   "[  0.000] /echo.Echo/Say: no hedge: the retry budget is empty",
+                   "[  0.000] /echo.Echo/Say: no hedge: max_extra_load is used up",
+               });
+}

@@ -26,8 +26,7 @@ using retry::retry_policy;
 namespace {
 
 constexpr time_point start = time_point{} + 1000s;
-constexpr retry_policy plain{
-    .max_attempts = 3, .initial_backoff = 50ms, .max_backoff = 1s, .multiplier = 2, .jitter = 0};
+retry_policy const plain{.max_attempts = 3, .initial_backoff = 50ms, .max_backoff = 1s, .multiplier = 2, .jitter = 0};
 
 attempt_outcome failed(time_point at = start) { return {.at = at, .code = status_code::unavailable}; }
 attempt_outcome unsent(time_point at = start) {
@@ -383,6 +382,76 @@ TEST_CASE("attempt_machine: a denial is final", "[retry][attempt_machine]") {
   CHECK(denial(one.machine.resume(failed())) == retry_denial::not_retryable);
   CHECK(denial(one.machine.resume(unsent())) == retry_denial::not_retryable);
   CHECK(one.funds.withdrawn() == 0);
+}
+
+TEST_CASE("attempt_machine: an attempt whose own time was up is worth another, whatever its code",
+          "[retry][attempt_machine]") {
+  call one;
+  CHECK(wait_of(one.machine.resume({.at = start, .code = status_code::deadline_exceeded, .timed_out = true})) == 50ms);
+  CHECK(denial(one.machine.resume({.at = start, .code = status_code::deadline_exceeded})) ==
+        retry_denial::not_retryable);
+}
+
+namespace {
+
+retry_policy ruled(retry::retry_rule rule) {
+  retry_policy policy = plain;
+  policy.max_attempts = 3;
+  policy.retryable = {};
+  policy.rule = std::move(rule);
+  return policy;
+}
+
+}  // namespace
+
+TEST_CASE("attempt_machine: a rule decides in place of codes, backoff and pushback", "[retry][attempt_machine]") {
+  std::optional<retry::failed_attempt> asked;
+  retry_policy const policy = ruled([&](retry::failed_attempt const& after) -> std::optional<duration> {
+    asked = after;
+    return 70ms;
+  });
+  call one{policy};
+  CHECK(wait_of(one.machine.resume({.at = start, .code = status_code::internal, .pushback = "-1", .elapsed = 5ms})) ==
+        70ms);
+  REQUIRE(asked);
+  CHECK(asked->code == status_code::internal);
+  CHECK(asked->attempts == 1);
+  CHECK(asked->elapsed == 5ms);
+  CHECK(asked->pushback == "-1");
+  CHECK_FALSE(asked->timed_out);
+}
+
+TEST_CASE("attempt_machine: a rule is bounded by max_attempts, deadline and budget", "[retry][attempt_machine]") {
+  retry_policy const policy = ruled([](retry::failed_attempt const&) { return std::optional<duration>(1s); });
+  SECTION("max_attempts") {
+    call one{policy};
+    one.machine.resume(failed());
+    one.machine.resume(failed());
+    CHECK(denial(one.machine.resume(failed())) == retry_denial::attempts);
+  }
+  SECTION("the deadline") {
+    call one{policy, start + 1s};
+    CHECK(denial(one.machine.resume(failed())) == retry_denial::deadline);
+  }
+  SECTION("the budget") {
+    call one{policy, never, {.percent = 0, .min_per_second = 0}};
+    CHECK(denial(one.machine.resume(failed())) == retry_denial::budget);
+  }
+}
+
+TEST_CASE("attempt_machine: a rule that says none, or throws, ends the call; one that says less than none means now",
+          "[retry][attempt_machine]") {
+  call none{ruled([](retry::failed_attempt const&) { return std::optional<duration>(); })};
+  CHECK(denial(none.machine.resume(failed())) == retry_denial::not_retryable);
+  call throws{ruled([](retry::failed_attempt const&) -> std::optional<duration> { throw 1; })};
+  CHECK(denial(throws.machine.resume(failed())) == retry_denial::not_retryable);
+  call past{ruled([](retry::failed_attempt const&) { return std::optional<duration>(-1s); })};
+  CHECK(wait_of(past.machine.resume(failed())) == 0ms);
+}
+
+TEST_CASE("attempt_machine: a rule is not asked about what never left", "[retry][attempt_machine]") {
+  call one{ruled([](retry::failed_attempt const&) { return std::optional<duration>(); })};
+  CHECK(transparent(one.machine.resume(unsent())));
 }
 
 TEST_CASE("retry_denial: each reason has its name", "[retry]") {

@@ -183,6 +183,87 @@ TEST_CASE("budget: times before the clock's epoch are times like any other", "[r
   CHECK(one.balance(time_point{} + 99s) == 11);
 }
 
+namespace {
+
+/// What reached the servers, and when.
+struct arrivals {
+  std::vector<time_point> calls;
+  std::vector<time_point> extras;  // retries, hedges, transparent retries, questions after health
+
+  static std::size_t since(std::vector<time_point> const& all, time_point from) {
+    return static_cast<std::size_t>(all.end() - std::upper_bound(all.begin(), all.end(), from));
+  }
+};
+
+enum class sent { call, retry, hedge, transparent, probe };
+
+sent draw(rng& random) {
+  // in an outage most is extra, and health is asked for by the way
+  constexpr sent kinds[] = {sent::call,  sent::call,        sent::retry, sent::retry,
+                            sent::hedge, sent::transparent, sent::probe};
+  return kinds[random.below(std::size(kinds))];
+}
+
+/// Whether the bound held at each extra that could have been refused.
+bool bound_holds(std::uint64_t seed) {
+  rng random(seed);
+  budget_params const params{
+      .percent = random.uniform(), .min_per_second = 5 * random.uniform(), .ttl = 1s + random.below(3) * 1s};
+  budget one(params);
+  arrivals seen;
+  duration const window = (params.ttl + duration{9}) / 10;
+  duration const pace = std::chrono::milliseconds(1 + random.below(80));
+  time_point now = at(0s);
+  for (int event = 0; event < 200; ++event) {
+    now += std::chrono::duration_cast<duration>(2 * pace * random.uniform());
+    switch (draw(random)) {
+      case sent::call:
+        one.deposit(now);
+        seen.calls.push_back(now);
+        break;
+      case sent::probe:
+        one.charge(now);
+        seen.extras.push_back(now);
+        break;
+      case sent::retry:
+      case sent::hedge:
+      case sent::transparent: {
+        bool const allowed = one.allows(now);
+        if (one.try_withdraw(now) != allowed) return false;
+        if (!allowed) break;
+        seen.extras.push_back(now);
+        double const bound =
+            params.percent * static_cast<double>(arrivals::since(seen.calls, now - params.ttl - window)) +
+            params.min_per_second * std::chrono::duration<double>(params.ttl).count();
+        if (static_cast<double>(arrivals::since(seen.extras, now - params.ttl)) > bound + 1e-3) return false;
+        break;
+      }
+    }
+  }
+  return one.withdrawn() + one.charged() == seen.extras.size();
+}
+
+}  // namespace
+
+TEST_CASE("budget: whatever is sent, retries, hedges and questions after health stay within its bound",
+          "[retry][budget]") {
+  for (std::uint64_t seed = 1; seed <= 100'000; ++seed) {
+    INFO("seed " << seed);
+    if (!bound_holds(seed)) FAIL("the bound is broken");
+  }
+}
+
+TEST_CASE("budget: what is charged is not refused, and leaves less for the rest", "[retry][budget]") {
+  budget one{{.percent = 0, .min_per_second = 1}};
+  for (int question = 0; question < 8; ++question) one.charge(at(0s));
+  CHECK(withdraw_all(one, at(0s)) == 2);
+  for (int question = 0; question < 5; ++question) one.charge(at(1s));
+  CHECK(one.balance(at(1s)) == 0);
+  CHECK_FALSE(one.allows(at(1s)));
+  CHECK(one.charged() == 13);
+  CHECK(one.withdrawn() == 2);
+}
+
 TEST_CASE("budget: a refusal names the field, its value and what is allowed", "[retry][budget]") {
   CHECK(refusal({}) == "accepted");
   CHECK(refusal({.percent = 0, .min_per_second = 0, .ttl = 1s}) == "accepted");

@@ -40,5 +40,6 @@ TEST_CASE("retry_policy: a refusal names the field, its value and what is allowe
   CHECK(refusal({.jitter = 2}) == "client.retry.jitter is 2; allowed: 0 to 1");
   CHECK(refusal({.retryable = {status_code::ok}}) == "client.retry.retryable is a set with OK; allowed: failures");
   CHECK(refusal({.retryable = {}}) ==
-        "client.retry.retryable is empty; allowed: at least one code, or max_attempts = 1");
+        "client.retry.retryable is empty; allowed: at least one code, a rule, or max_attempts = 1");
+  CHECK(refusal({.per_attempt_timeout = -1ms}) == "client.retry.per_attempt_timeout is -1ms; allowed: at least 0ms");
 }

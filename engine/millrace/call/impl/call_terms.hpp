@@ -23,8 +23,6 @@ struct method_config;
 // what the drivers of unary calls and of streams have in common
 namespace millrace::impl {
 
-inline constexpr std::string_view pushback_key = "grpc-retry-pushback-ms";
-
 /// As gRPC has it: the least of what the call and what its method's settings ask for; `otherwise` if neither has a timeout.
 time_point deadline_of(time_point now, method_config const* config, call_options const& options,
                        duration otherwise) noexcept;

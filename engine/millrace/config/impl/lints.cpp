@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/config/impl/lints.hpp>
 
+#include <millrace/call/method_config.hpp>
 #include <millrace/call/options.hpp>
 #include <millrace/pool/params.hpp>
 #include <millrace/time/duration_text.hpp>
@@ -48,6 +49,20 @@ bool asks_for_grpc_retries(pool_params const& pool) {
 // ---- what is told apart below
 
 bool retries(subject const& of) { return of.client.retry.max_attempts > 1; }
+
+// by a call itself it still may be, which nobody sees here
+bool declares_idempotent(client_params const& client) {
+  return client.idempotent ||
+         (client.methods != nullptr && std::ranges::any_of(client.methods->entries(), [](auto& one) {
+            return one.second.idempotent.value_or(false);
+          }));
+}
+
+bool hedges_undeclared(client_params const& client) {
+  return client.methods != nullptr && std::ranges::any_of(client.methods->entries(), [&](auto& one) {
+           return one.second.hedging && !one.second.idempotent.value_or(client.idempotent);
+         });
+}
 
 bool never_pays(retry::budget_params const& budget) { return budget.percent == 0 && budget.min_per_second == 0; }
 
@@ -121,6 +136,16 @@ constexpr rule rules[] = {
     {"pool_params.budget",
      "percent and min_per_second are 0: no retry is ever paid for, whatever client_params.retry says", "",
      [](subject const& of) { return retries(of) && never_pays(of.pool.budget); }},
+    {"client_params.hedging",
+     "nothing is declared idempotent, neither the client nor a method: only calls that say so themselves "
+     "(call_options::idempotent) are hedged",
+     "gRFC A6", [](subject const& of) { return of.client.hedging && !declares_idempotent(of.client); }},
+    {"client_params.methods",
+     "a method has a hedging policy and is not declared idempotent: only its calls that say so themselves "
+     "(call_options::idempotent) are hedged",
+     "gRFC A6", [](subject const& of) { return hedges_undeclared(of.client); }},
+    {"client_params.hedging", "the pool's budget has percent and min_per_second 0: no hedge is ever paid for", "",
+     [](subject const& of) { return of.client.hedging && never_pays(of.pool.budget); }},
     {"pool_params.budget.percent", "more than 1: in an outage, retries more than double the load", "gRFC A6",
      [](subject const& of) { return retries(of) && of.pool.budget.percent > 1; }},
 };

@@ -5,6 +5,7 @@
 #include <millrace/config/impl/rows.hpp>
 #include <millrace/config/impl/text.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
@@ -63,7 +64,7 @@ void read(json const& from, T& into, std::string const& path, allowed_values con
     into = read_codes(from, path);
   } else if constexpr (std::is_enum_v<T>) {
     std::array<std::string_view, std::size(values_of<T>::values)> names;
-    for (std::size_t at = 0; at < names.size(); ++at) names[at] = to_string(values_of<T>::values[at]);
+    std::ranges::transform(values_of<T>::values, names.begin(), [](T one) { return to_string(one); });
     into = values_of<T>::values[read_choice(from, path, names)];
   } else if constexpr (std::unsigned_integral<T>) {
     into = static_cast<T>(read_whole(from, path, allowed.range, std::numeric_limits<T>::max()));

@@ -14,6 +14,11 @@
 namespace millrace::config::impl {
 
 template <>
+struct values_of<transparent_retry> {
+  static constexpr transparent_retry values[] = {transparent_retry::engine, transparent_retry::core};
+};
+
+template <>
 struct table<retry::backoff_params> {
   using p = retry::backoff_params;
   static constexpr std::tuple rows{
@@ -44,6 +49,25 @@ struct table<retry::retry_policy> {
       row("multiplier", &p::multiplier, at_least(1)),
       row("jitter", &p::jitter, between(0, 1)),
       row("retryable", &p::retryable),
+      row("per_attempt_timeout", &p::per_attempt_timeout),
+  };
+  static constexpr std::tuple code_rows{code_row("rule", &p::rule)};
+};
+
+template <>
+struct table<retry::hedging_policy> {
+  using p = retry::hedging_policy;
+  static constexpr std::tuple rows{
+      row("max_attempts", &p::max_attempts, between(2, 5)),
+      row("delay", &p::delay, at_least(0)),
+      row("percentile", &p::percentile, bounds{.least = 0, .most = 100, .above = true}),
+      row("min_data_points", &p::min_data_points, at_least(1)),
+      row("window", &p::window, positive),
+      row("refresh_interval", &p::refresh_interval, positive),
+      row("min_delay", &p::min_delay, positive),
+      row("non_fatal", &p::non_fatal),
+      row("max_extra_load", &p::max_extra_load, between(0, 1)),
+      row("min_per_second", &p::min_per_second, at_least(0)),
   };
 };
 
@@ -274,6 +298,7 @@ struct table<pool_params> {
       row("max_response_bytes", &p::max_response_bytes),
       row("max_request_bytes", &p::max_request_bytes),
       row("minimal_stack", &p::minimal_stack),
+      row("transparent_retry", &p::transparent_retry),
       row("stub_calls", &p::stub_calls),
       row("cork", &p::cork),
       row("cork_rule", &p::cork_rule),
@@ -291,6 +316,8 @@ struct table<client_params> {
   static constexpr std::tuple rows{
       row("default_timeout", &p::default_timeout, positive),
       row("retry", &p::retry),
+      row("hedging", &p::hedging),
+      row("idempotent", &p::idempotent),
       row("retry_throttling", &p::retry_throttling),
       row("hash_header", &p::hash_header),
   };

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/balance/picker.hpp>
+#include <millrace/base/bound.hpp>
+#include <millrace/call/transport.hpp>
+#include <millrace/pool/permit.hpp>
+#include <millrace/time/timer.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+namespace millrace {
+
+class unary_call;
+
+namespace impl {
+
+/// One attempt of a call: its permit, what is on the wire, its own time. A call has one of its own, for one attempt after the
+/// other, and one more for each hedge, in a block of the loop's.
+class leg {
+ public:
+  leg(unary_call& of, bool is_hedge) noexcept : call(of), hedge(is_hedge) {}
+  leg(leg const&) = delete;
+  leg& operator=(leg const&) = delete;
+  ~leg() { drop(); }
+
+  void drop() noexcept {
+    if (wire != nullptr) std::exchange(wire, nullptr)->release();
+  }
+
+  unary_call& call;
+  bool const hedge;
+  bool out = false;      // its tag is still to come
+  bool overdue = false;  // cut off by its own time
+  std::uint32_t number = 0;
+  std::uint32_t slot = balance::nobody;
+  permit right{bound<void()>::to<&leg::on_revoke>(*this)};
+  attempt* wire = nullptr;
+  time_point started{};
+  std::optional<timer> time_up{};  // with a per_attempt_timeout
+  leg* next = nullptr;             // the hedge sent before
+
+  // unary_call's affair
+
+  void on_back(completion how);
+  void end_at(time_point at) noexcept;
+
+ private:
+  void on_revoke() noexcept;
+  void on_time_up() noexcept;
+};
+
+}  // namespace impl
+}  // namespace millrace

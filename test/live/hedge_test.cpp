@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hedges and the time of an attempt, against a server that answers and one that never does.
+#include <support/call_once.hpp>
+#include <support/echo_server.hpp>
+#include <support/http2_server.hpp>
+
+using namespace millrace;
+using namespace millrace::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Two endpoints, of which the first is silent and the one that calls go to first.
+struct silent_and_fast {
+  explicit silent_and_fast(bool minimal_stack = true)
+      : pool{loop,
+             {.target = silent.address() + "," + fast.address(),
+              .balance = "pick_first",
+              .minimal_stack = minimal_stack}} {
+    pool.async_ready({.min_ready = 2}, [](error_code error) { REQUIRE_FALSE(error); });
+    loop.run();
+  }
+
+  http2_server silent{[](http2_server::exchange&) {}};
+  echo_server fast;
+  millrace::loop loop;
+  millrace::pool pool;
+  call_info info{};
+};
+
+}  // namespace
+
+TEST_CASE("live: a server that does not answer is overtaken by a hedge, and its attempt cut off", "[live][hedge]") {
+  silent_and_fast on;
+  client<echo::Echo> echo{on.pool, {.hedging = retry::hedging_policy{.delay = 10ms}, .idempotent = true}};
+  auto const reply = call_once(on.loop, echo, saying("hello"), {.timeout = 20s, .info = &on.info});
+  INFO(why(reply));
+  REQUIRE(reply.has_value());
+  CHECK(reply->text() == "hello");
+  CHECK(reply->previous_attempts() == 1);
+  CHECK(on.info.attempts == 2);
+  CHECK(on.info.hedge_won);
+  CHECK(on.info.endpoint == on.fast.address());
+  // the loop ran until the loser was back
+  CHECK(on.pool.snapshot().in_flight == 0);
+  CHECK(on.silent.requests() == 1);
+}
+
+TEST_CASE("live: an attempt without an answer in its time is made again elsewhere", "[live][hedge]") {
+  auto const minimal = GENERATE(true, false);
+  silent_and_fast on(minimal);
+  client<echo::Echo> echo{on.pool, {.retry = {.per_attempt_timeout = 50ms}}};
+  auto const reply = call_once(on.loop, echo, saying("hello"), {.timeout = 20s, .info = &on.info});
+  INFO(why(reply));
+  REQUIRE(reply.has_value());
+  CHECK(on.info.attempts == 2);
+  CHECK(reply->time_left_ms() <= 60);  // its own time, as gRPC rounds what it writes, and not the call's
+}
