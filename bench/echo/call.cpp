@@ -30,8 +30,9 @@ void call::on_event(completion how) {
 }
 
 void call::delay_or_answer() {
-  if (!owner_.delays()) return answer();
-  owner_.delay(*this, later_);
+  auto const by = owner_.draw_delay();
+  if (by <= by.zero()) return answer();
+  owner_.delay(*this, later_, by);
 }
 
 void call::hurry() {

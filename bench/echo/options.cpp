@@ -16,6 +16,7 @@ struct texts {
   std::optional<std::string> port;
   std::optional<std::string> fail_rate;
   std::optional<std::string> delay;
+  std::optional<std::string> tail;
   std::optional<std::string> status;
   std::optional<std::string> seed;
   std::optional<std::string> tls_certificate;
@@ -37,6 +38,8 @@ void declare(CLI::App& app, texts& given) {
       ->type_name("CODE");
   app.add_option("--delay", given.delay, "Wait before each answer, such as 5ms (rounded up to whole milliseconds)")
       ->type_name("D");
+  app.add_option("--tail", given.tail, "Share of calls that wait longer, and how long: 1%x100ms (default none)")
+      ->type_name("S%xD");
   app.add_option("--seed", given.seed, "Seed of the generator that picks the calls that fail (default 1)")
       ->type_name("N");
   app.add_option("--tls-cert", given.tls_certificate, "Serve TLS with the certificate in FILE (PEM)")
@@ -71,6 +74,16 @@ status_code checked_status(std::string const& text) {
     throw bench::bad_flag("--status", text, "allowed are gRPC's codes but OK, such as UNAVAILABLE or 14");
   }
   return *code;
+}
+
+void check_tail(std::string const& text, options& made) {
+  std::size_t const end = text.find("%x");
+  try {
+    made.tail_share = bench::real("--tail", text.substr(0, end), {0, 100}) / 100;
+    made.tail_delay = bench::duration("--tail", end == text.npos ? "" : text.substr(end + 2), {0ns, 1h});
+  } catch (std::invalid_argument const&) {
+    throw bench::bad_flag("--tail", text, "allowed are a share up to 100% and a time up to 1h, such as 1%x100ms");
+  }
 }
 
 void check_tls(texts const& given, options& made) {
@@ -115,6 +128,7 @@ options checked(texts const& given) {
   }
   if (given.fail_rate) made.fail_rate = bench::real("--fail-rate", *given.fail_rate, {0, 1});
   if (given.delay) made.delay = bench::duration("--delay", *given.delay, {0ns, 1h});
+  if (given.tail) check_tail(*given.tail, made);
   if (given.seed) {
     made.seed = bench::whole("--seed", *given.seed, {0, std::numeric_limits<std::uint64_t>::max()});
   }

@@ -20,8 +20,10 @@ struct options {
   double fail_rate = 0;    ///< The share of calls answered with `status` instead of an echo, 0 to 1.
   status_code status = status_code::unavailable;
   std::chrono::nanoseconds delay{};  ///< Before each answer; whole milliseconds, rounded up.
-  std::uint64_t seed = 1;            ///< Of the generator that picks the calls that fail.
-  std::string tls_certificate{};     ///< PEM; empty: plain text.
+  double tail_share = 0;             ///< The share of calls that are answered `tail_delay` later, 0 to 1.
+  std::chrono::nanoseconds tail_delay{};
+  std::uint64_t seed = 1;         ///< Of the generator that picks the calls that fail, and those in the tail.
+  std::string tls_certificate{};  ///< PEM; empty: plain text.
   std::string tls_key{};
   bool cork = true;  ///< Coalesce the answers of a loop turn.
 

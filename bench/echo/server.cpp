@@ -53,6 +53,8 @@ server::server(options const& wanted, grpc::ServerBuilder&& builder)
     : fail_rate_(wanted.fail_rate),
       status_(static_cast<grpc::StatusCode>(wanted.status)),
       delay_(wanted.delay),
+      tail_share_(wanted.tail_share),
+      tail_delay_(wanted.tail_delay),
       random_(wanted.seed),
       loop_(std::make_unique<cq_port>(builder.AddCompletionQueue())),
       queue_(static_cast<grpc::ServerCompletionQueue&>(completion_queue(loop_))) {
@@ -107,9 +109,15 @@ void server::request(grpc::GenericServerContext& context, grpc::GenericServerAsy
   service_.RequestCall(&context, &stream, &queue_, &queue_, tag);
 }
 
-void server::delay(call& which, timer& until) {
+std::chrono::nanoseconds server::draw_delay() noexcept {
+  if (hurrying_) return {};
+  bool const late = tail_share_ > 0 && random_.uniform() < tail_share_;
+  return late ? delay_ + tail_delay_ : delay_;
+}
+
+void server::delay(call& which, timer& until, std::chrono::nanoseconds by) {
   delayed_.push_back(which);
-  loop_.arm(until, saturating_add(loop_.now(), delay_));
+  loop_.arm(until, saturating_add(loop_.now(), by));
 }
 
 std::optional<grpc::StatusCode> server::draw_failure() noexcept {

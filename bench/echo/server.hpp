@@ -61,8 +61,8 @@ class server {
   void accept();
   void accept_next();
   void request(grpc::GenericServerContext& context, grpc::GenericServerAsyncReaderWriter& stream, void* tag);
-  bool delays() const noexcept { return !hurrying_ && delay_ > std::chrono::nanoseconds::zero(); }
-  void delay(call& which, timer& until);
+  std::chrono::nanoseconds draw_delay() noexcept;
+  void delay(call& which, timer& until, std::chrono::nanoseconds by);
   std::optional<grpc::StatusCode> draw_failure() noexcept;
   void answered() noexcept { ++served_; }
   void hurry();
@@ -70,6 +70,8 @@ class server {
   double fail_rate_;
   grpc::StatusCode status_;
   std::chrono::nanoseconds delay_;
+  double tail_share_;
+  std::chrono::nanoseconds tail_delay_;
   rng random_;
   std::string address_;
 

@@ -82,6 +82,12 @@ client_params client_of(options const& asked) {
   client_params params;
   params.default_timeout = asked.timeout;
   params.retry.max_attempts = asked.attempts;
+  if (asked.hedge_after || asked.hedge_percentile) {
+    params.idempotent = true;
+    params.hedging.emplace();
+    params.hedging->delay = asked.hedge_after;
+    params.hedging->percentile = asked.hedge_percentile.value_or(params.hedging->percentile);
+  }
   // a load tool would rather press on than wait
   params.retry.initial_backoff = 5ms;
   params.retry.max_backoff = 100ms;

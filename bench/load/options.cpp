@@ -33,7 +33,7 @@ using text = std::optional<std::string>;
 // the flags as they were written; `checked` turns them into options
 struct flags {
   text endpoints, resolver, max_slots, watermark, health, method, payload_bytes, payload_file, connections, concurrency,
-      rate, duration, calls, timeout, attempts, balance, hash_keys, config, json, tls_ca;
+      rate, duration, calls, timeout, attempts, hedge, balance, hash_keys, config, json, tls_ca;
   bool allow_failures = false;
   bool quiet = false;
   bool no_cork = false;
@@ -62,6 +62,9 @@ void declare(CLI::App& app, flags& given) {
   value("--calls", given.calls, "N", "Make N calls");
   value("--timeout", given.timeout, "D", "Of a call, its retries included (default 1s)");
   value("--attempts", given.attempts, "N", "Attempts a call may make, 1 to 5 (default 3)");
+  value(
+      "--hedge", given.hedge, "D|pN",
+      "Send calls without an answer once more, after a time such as 20ms or a percentile such as p95 (default never)");
   value("--balance", given.balance, "POLICY",
         "round_robin (default), least_request, peak_ewma, pick_first, ring_hash or maglev");
   value("--hash-keys", given.hash_keys, "N", "With ring_hash or maglev: give the calls N keys in turn (default none)");
@@ -144,6 +147,18 @@ void check_balance(flags const& given, options& made) {
   }
 }
 
+void check_hedge(std::string const& when, options& made) {
+  if (when.starts_with('p')) {
+    try {
+      made.hedge_percentile = bench::real("--hedge", when.substr(1), {1, 99.99});
+    } catch (std::invalid_argument const&) {
+      throw bad_flag("--hedge", when, "allowed are percentiles from p1 to p99.99");
+    }
+  } else {
+    made.hedge_after = bench::duration("--hedge", when, {0ns, 1h});
+  }
+}
+
 // before the run rather than after it; the file itself is made when there is something to write
 std::string checked_json(std::string const& path) {
   if (path == "-") return path;
@@ -214,6 +229,7 @@ options checked(flags const& given) {
   check_load(given, made);
   if (given.timeout) made.timeout = bench::duration("--timeout", *given.timeout, {1ms, 1h});
   if (given.attempts) made.attempts = static_cast<std::uint32_t>(bench::whole("--attempts", *given.attempts, {1, 5}));
+  if (given.hedge) check_hedge(*given.hedge, made);
   check_balance(given, made);
   if (given.json) made.json = checked_json(*given.json);
   if (given.tls_ca) made.tls_ca = bench::contents("--tls-ca", *given.tls_ca, max_certificates);

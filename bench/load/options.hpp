@@ -37,6 +37,8 @@ struct options {
 
   std::chrono::nanoseconds timeout = std::chrono::seconds(1);  ///< Of a call, its retries included.
   std::uint32_t attempts = 3;                                  ///< Per call, the first one included; 1 to 5.
+  std::optional<std::chrono::nanoseconds> hedge_after{};       ///< Hedge calls after so long.
+  std::optional<double> hedge_percentile{};                    ///< Or after this percentile of their recent latency.
   std::string balance = "round_robin";                         ///< As pool_params::balance.
   std::uint64_t hash_keys = 0;                                 ///< Give the calls this many keys in turn; 0: none.
   std::optional<std::string> health;                           ///< Ask the endpoints for the health of this service.
