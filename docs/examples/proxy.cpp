@@ -86,9 +86,8 @@ class proxy {
       auto call = std::make_unique<inbound>(loop_);
       loop_.start(call->done, millrace::op_kind::user, "inbound call",
                   [&](void* tag) { call->context.AsyncNotifyWhenDone(tag); });
-      if (!co_await step("accept", [&](void* tag) {
-            service_.RequestCall(&call->context, &call->stream, &queue, &queue, tag);
-          })) {
+      if (!co_await step(
+              "accept", [&](void* tag) { service_.RequestCall(&call->context, &call->stream, &queue, &queue, tag); })) {
         loop_.retract(call->done);  // of a call that did not come gRPC says nothing
         co_return;                  // the server shuts down
       }
@@ -99,15 +98,14 @@ class proxy {
   asio::awaitable<void> forward(std::unique_ptr<inbound> in) {
     using namespace asio::experimental::awaitable_operators;
     auto const method = millrace::method::unnumbered(in->context.method());
-    outbound out = client_.async_stream(method, {.deadline = millrace::inbound_deadline(in->context),
-                                                 .metadata = sent_with(in->context)});
+    outbound out = client_.async_stream(
+        method, {.deadline = millrace::inbound_deadline(in->context), .metadata = sent_with(in->context)});
     in->out = &out;
     if (in->is_over) out.cancel();
     co_await (requests(*in, out) && responses(*in, out));
     grpc::Status const status = co_await out.async_finish(use_awaitable);
-    for_each(out.trailing_metadata(), [&](auto const& key, auto const& value) {
-      in->context.AddTrailingMetadata(key, value);
-    });
+    for_each(out.trailing_metadata(),
+             [&](auto const& key, auto const& value) { in->context.AddTrailingMetadata(key, value); });
     co_await step("finish", [&](void* tag) { in->stream.Finish(status, tag); });
     in->out = nullptr;
     millrace::error_code how;
@@ -127,9 +125,8 @@ class proxy {
     bool first = true;
     while (auto message = co_await out.async_read(use_awaitable)) {
       if (std::exchange(first, false)) {
-        for_each(out.initial_metadata(), [&](auto const& key, auto const& value) {
-          in.context.AddInitialMetadata(key, value);
-        });
+        for_each(out.initial_metadata(),
+                 [&](auto const& key, auto const& value) { in.context.AddInitialMetadata(key, value); });
       }
       if (!co_await step("write", [&](void* tag) { in.stream.Write(*message, tag); })) out.cancel();
     }
@@ -139,7 +136,8 @@ class proxy {
     millrace::metadata_pairs all;
     for (auto const& [key, value] : context.client_metadata()) {
       std::string name(key.data(), key.size());
-      if (name != "user-agent" && !name.starts_with("grpc-")) all.emplace_back(name, std::string(value.data(), value.size()));
+      if (name != "user-agent" && !name.starts_with("grpc-"))
+        all.emplace_back(name, std::string(value.data(), value.size()));
     }
     return all;
   }

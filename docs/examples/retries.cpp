@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A retry policy, and what became of each call. usage: retries [HOST:PORT]
+// A retry policy, hedges, the time of an attempt, a rule, and what became of each call. usage: retries [HOST:PORT]
 // Wants a server that fails some calls: millrace-echo --port 50051 --fail-rate 0.3
 #include <millrace/call/client.hpp>
 
@@ -32,6 +32,15 @@ asio::awaitable<void> ten_calls(millrace::client<Echo> echo) {
 }
 // [end]
 
+// [rule]
+// a server that is full says for how long, in a trailer of its own
+std::optional<millrace::duration> when_there_is_room(millrace::retry::failed_attempt const& after) {
+  if (after.code != status_code::resource_exhausted || after.elapsed > 1s) return std::nullopt;
+  auto const wait = after.trailers.find("retry-in-ms");
+  return std::chrono::milliseconds(wait ? std::stoi(std::string(*wait)) : 20);
+}
+// [end]
+
 int main(int argc, char** argv) {
   millrace::loop loop;
   // [policy]
@@ -44,6 +53,15 @@ int main(int argc, char** argv) {
                                                .max_backoff = 200ms,
                                                .retryable = {status_code::unavailable, status_code::aborted}}});
   // [end]
-  co_spawn(loop, ten_calls(echo), asio::detached);
+  // [hedging]
+  millrace::client<Echo> quick(pool, {.hedging = {{.delay = 20ms}}, .idempotent = true});
+  // [end]
+  // [patience]
+  millrace::client<Echo> impatient(pool, {.retry = {.per_attempt_timeout = 100ms}});
+  // [end]
+  // [own]
+  millrace::client<Echo> polite(pool, {.retry = {.max_attempts = 4, .rule = when_there_is_room}});
+  // [end]
+  for (auto const& one : {echo, quick, impatient, polite}) co_spawn(loop, ten_calls(one), asio::detached);
   loop.run();
 }
