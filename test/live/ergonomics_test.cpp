@@ -68,7 +68,9 @@ TEST_CASE("call_info: what the last attempt brought from the server", "[live][T3
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
   std::string const binary("\0\xff\n", 3);
-  call_info info{.initial_metadata = {{"stale", "1"}}, .trailing_metadata = {{"stale", "1"}}, .peer = "stale"};
+  call_info info;
+  info.initial_metadata = info.trailing_metadata = {{"stale", "1"}};
+  info.peer = "stale";
 
   SECTION("of a call that succeeds") {
     EchoRequest request = saying("x");

@@ -100,7 +100,7 @@ class grpc_call_handle {
     if (call_ == nullptr) return {};
     char* const peer = grpc_call_get_peer(call_);
     char* const target = grpc_channel_get_target(channel_);
-    std::string const found = std::string_view(peer) != std::string_view(target) ? peer : "";
+    std::string found = std::string_view(peer) != std::string_view(target) ? peer : "";
     gpr_free(peer);
     gpr_free(target);
     return found;
