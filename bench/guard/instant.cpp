@@ -62,7 +62,7 @@ class channels final : public channel_factory {
   instant_port& port_;
 };
 
-class flight final : public attempt {
+class flight final : public unary_attempt {
  public:
   flight(loop& on, bound<void(completion)> done) noexcept : loop_(on), done_(done) {}
 
@@ -96,12 +96,12 @@ class flights final : public transport {
  public:
   flights(loop& on, instant_port& events) noexcept : loop_(on), port_(events) {}
 
-  attempt* start(attempt_request const& request, bound<void(completion)> done) override {
+  unary_attempt* start(attempt_request const& request, bound<void(completion)> done) override {
     auto* const one = ::new (loop_.allocate(sizeof(flight))) flight(loop_, done);
     one->start(port_, request.method.path());
     return one;
   }
-  stream_attempt* open(stream_request const&, stream_listener&) override {
+  stream_attempt* open(attempt_request const&, stream_listener&) override {
     throw std::logic_error("instant_transport: there are no streams");
   }
 

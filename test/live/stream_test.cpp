@@ -124,7 +124,8 @@ TEST_CASE("live: a handle may be moved, and goes without waiting", "[live][strea
   test::run_until(with.loop, "the permits to be back", [&] { return with.pool.snapshot().in_flight == 0; });
 }
 
-TEST_CASE("trap T16: a read that finds nothing is no error, and a write to an ended stream says so", "[live][stream]") {
+TEST_CASE("trap T16: a read that finds nothing is no error, and a write to an ended stream says so",
+          "[live][stream][T16]") {
   fixture with;
   with.run([](client<Talk>& talk) -> asio::awaitable<void> {
     auto chat = talk.async_call<&Talk::Stub::PrepareAsyncChat>();
@@ -158,7 +159,8 @@ TEST_CASE("live: a server that ends early ends the writes, and the finish tells 
   }(with.talk));
 }
 
-TEST_CASE("trap T18: a handle that goes while a read and a write are out takes nothing with it", "[live][stream]") {
+TEST_CASE("trap T18: a handle that goes while a read and a write are out takes nothing with it",
+          "[live][stream][T18]") {
   fixture with;
   int ended = 0;
   for (int n = 0; n < 100; ++n) {
@@ -176,7 +178,7 @@ TEST_CASE("trap T18: a handle that goes while a read and a write are out takes n
 }
 
 TEST_CASE("complaint 29, trap T19: writes without waiting are error codes, and those accepted arrive in order",
-          "[live][stream]") {
+          "[live][stream][T19]") {
   fixture with;
   std::string sent, got;
   auto chat = with.talk.async_call<&Talk::Stub::PrepareAsyncChat>({}, {.write_watermark = 0});
@@ -205,7 +207,7 @@ TEST_CASE("complaint 29, trap T19: writes without waiting are error codes, and t
   CHECK(got == sent);
 }
 
-TEST_CASE("trap T19: a finish beside a read and a write is in order", "[live][stream]") {
+TEST_CASE("trap T19: a finish beside a read and a write is in order", "[live][stream][T19]") {
   fixture with;
   auto chat = with.talk.async_call<&Talk::Stub::PrepareAsyncChat>();
   std::optional<grpc::Status> end;
@@ -228,7 +230,7 @@ TEST_CASE("live: a finish reads what nobody did", "[live][stream]") {
   }(with.talk));
 }
 
-TEST_CASE("trap T32: what has not arrived is empty", "[live][stream]") {
+TEST_CASE("trap T32: what has not arrived is empty", "[live][stream][T32]") {
   fixture with;
   with.run([](client<Talk>& talk) -> asio::awaitable<void> {
     auto lines = talk.async_call<&Talk::Stub::PrepareAsyncRepeat>(line("ho", 1));
@@ -414,6 +416,35 @@ TEST_CASE("live: a stream's retry is seen by the server, until its headers", "[l
   test::run_until(loop, "the end", [&] { return end.has_value(); });
   CHECK(end->ok());
   CHECK(got == "hohoho");
+}
+
+TEST_CASE("live: a server stream that does not begin is overtaken by a hedge", "[live][stream][hedge]") {
+  test::talk_server slow;
+  test::talk_server fast;
+  fast.let_go();
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = slow.address() + "," + fast.address(), .balance = "pick_first"}};
+  client<Talk> talk(pool, {.hedging = retry::hedging_policy{.delay = 10ms}, .idempotent = true});
+  call_info info;
+  std::optional<grpc::Status> end;
+  std::string got;
+  auto const run = [&]() -> asio::awaitable<void> {
+    co_await pool.async_ready({.min_ready = 2}, asio::use_awaitable);
+    Line held = line("ho", 3);
+    held.set_hold(true);
+    auto lines = talk.async_call<&Talk::Stub::PrepareAsyncRepeat>(held, {.timeout = 20s, .info = &info});
+    while (auto one = co_await lines.async_read(asio::use_awaitable)) got += one->text();
+    end = co_await lines.async_finish();
+  };
+  co_spawn(loop, run(), asio::detached);
+  test::run_until(loop, "the end", [&] { return end.has_value(); });
+  CHECK(end->ok());
+  CHECK(got == "hohoho");
+  CHECK(info.attempts == 2);
+  CHECK(info.hedge_won);
+  CHECK(info.endpoint == fast.address());
+  CHECK(slow.calls() == 1);
+  test::run_until(loop, "the loser's end", [&] { return pool.snapshot().in_flight == 0; });
 }
 
 TEST_CASE("live: stopping the loop ends its streams, and nothing stays", "[live][stream]") {

@@ -28,12 +28,19 @@ world_params random_params(std::uint64_t seed, rng& random, bool traced) {
   params.pool.max_waiting = chance(random, 0.2) ? 3 : 1000;
   params.pool.slot.dial_timeout = between(random, 100ms, 5s);
   params.client.retry.max_attempts = 1 + random.below(4);
+  if (chance(random, 0.3)) params.client.retry.per_attempt_timeout = between(random, 1ms, 1s);
+  if (chance(random, 0.5)) {
+    params.client.idempotent = true;
+    params.client.hedging = {.max_attempts = 2 + random.below(4), .max_extra_load = 1, .min_per_second = 10};
+    params.client.hedging->delay = chance(random, 0.2) ? 0s : between(random, 0s, 500ms);
+  }
   return params;
 }
 
 stream_answer random_answer(rng& random) {
   stream_answer one{.messages = random.below(9), .takes = between(random, 0s, 300ms)};
   if (chance(random, 0.3)) one.takes = {};
+  if (chance(random, 0.5)) one.begins_after = between(random, 0s, 1s);
   if (chance(random, 0.2)) one.ends_after = random.below(5);
   if (chance(random, 0.2)) one.takes_messages = random.below(5);
   one.silent = chance(random, 0.1);

@@ -210,7 +210,7 @@ TEST_CASE("complaint 29: operations in any wrong order are error codes", "[sim][
   CHECK(chat.peer().empty());
 }
 
-TEST_CASE("trap T32: metadata is empty before it arrived, and there afterwards", "[sim][stream]") {
+TEST_CASE("trap T32: metadata is empty before it arrived, and there afterwards", "[sim][stream][T32]") {
   world world{{.pool = {.target = "a:1"}}};
   world.net()["a"].stream_with({.messages = 1, .takes = 10ms, .headers = {{"h", "1"}}, .trailers = {{"t", "2"}}});
   auto stream = world.client().async_server_stream(world::called(), "please");
@@ -285,6 +285,199 @@ TEST_CASE("stream: a server stream is retried until its headers, any other only 
     CHECK(end->code == status_code::unavailable);
     CHECK(seen.attempts.size() == 1);
   }
+}
+
+namespace {
+
+struct hook_counter final : interceptor {
+  hook_set hooks() const noexcept override { return {hook::initial_metadata}; }
+  hook_result on_initial_metadata(call_context&, metadata_view) override {
+    ++headers;
+    return proceed;
+  }
+  int headers = 0;
+};
+
+/// Two endpoints that are connected; streams go to a first, and are hedged at b.
+class hedged_pair {
+ public:
+  explicit hedged_pair(client_params client = {.hedging = retry::hedging_policy{.delay = 20ms}, .idempotent = true},
+                       std::shared_ptr<interceptor> looks_on = std::make_shared<hook_counter>())
+      : world{{.pool = {.target = "a:1,b:1", .balance = "pick_first"},
+               .client = std::move(client),
+               .interceptors = {std::move(looks_on)}}} {
+    world.pool().open();
+    world.run_until(10ms);
+  }
+
+  server& a() { return world.net()["a:1"]; }
+  server& b() { return world.net()["b:1"]; }
+
+  sim::world world;
+  call_info info;
+};
+
+}  // namespace
+
+TEST_CASE("stream: a server stream belongs to the attempt that begins first, and the other is cut off",
+          "[sim][stream][hedge]") {
+  hedged_pair on;
+  duration const first_begins = GENERATE(5000ms, 30ms, 5ms);
+  on.a().stream_with({.messages = 2, .begins_after = first_begins});
+  on.b().stream_with({.messages = 3, .begins_after = 15ms, .takes = 1ms});
+  talker one(on.world, call_kind::server_stream, 0);
+  one.start({.info = &on.info});
+  on.world.run_for(10s);
+  REQUIRE(one.end);
+  CHECK(one.end->ok());
+  CHECK(one.sound());
+  bool const overtaken = first_begins == 5s;
+  CHECK(one.got.size() == (overtaken ? 3 : 2));
+  CHECK(one.got.front() == (overtaken ? "b:1: 0" : "a:1: 0"));
+  CHECK(on.info.attempts == (first_begins == 5ms ? 1 : 2));
+  CHECK(on.info.hedge_won == overtaken);
+  CHECK(on.info.endpoint == (overtaken ? "b:1" : "a:1"));
+  CHECK(on.a().in_flight() + on.b().in_flight() == 0);
+  check_left_over(on.world, one);
+}
+
+TEST_CASE("stream: of two attempts that begin at the same moment one is shown", "[sim][stream][hedge]") {
+  auto const counts = std::make_shared<hook_counter>();
+  hedged_pair on({.hedging = retry::hedging_policy{.delay = 20ms}, .idempotent = true}, counts);
+  on.a().stream_with({.messages = 2, .begins_after = 30ms});
+  on.b().stream_with({.messages = 2, .begins_after = 10ms});
+  talker one(on.world, call_kind::server_stream, 0);
+  one.start({.info = &on.info});
+  on.world.run_for(10s);
+  CHECK(on.info.attempts == 2);
+  CHECK(one.got.size() == 2);
+  CHECK(one.sound());
+  CHECK(counts->headers == 1);
+  check_left_over(on.world, one);
+}
+
+TEST_CASE("stream: once one attempt has begun no hedge follows, however long its messages take",
+          "[sim][stream][hedge]") {
+  hedged_pair on;
+  on.a().stream_with({.messages = 3, .takes = 1s});
+  talker one(on.world, call_kind::server_stream, 0);
+  one.start({.info = &on.info});
+  on.world.run_for(10s);
+  CHECK(one.got.size() == 3);
+  CHECK(on.info.attempts == 1);
+  check_left_over(on.world, one);
+}
+
+TEST_CASE("stream: a hedge goes out at once when the first attempt fails, and the last failure is the stream's",
+          "[sim][stream][hedge]") {
+  hedged_pair on;
+  on.a().stream_with({.code = status_code::unavailable, .message = "busy", .trailers_only = true});
+  talker one(on.world, call_kind::server_stream, 0);
+  SECTION("and wins") {
+    on.b().stream_with({.messages = 2});
+    one.start();
+    on.world.run_for(10ms);  // less than the delay
+    REQUIRE(one.end);
+    CHECK(one.end->ok());
+    CHECK(one.got.size() == 2);
+  }
+  SECTION("and fails") {
+    on.b().stream_with({.code = status_code::unavailable, .message = "busier", .trailers_only = true});
+    one.start();
+    on.world.run_for(10s);
+    REQUIRE(one.end);
+    CHECK(one.end->message == "busier");
+    CHECK(one.got.empty());
+  }
+  SECTION("and fails fatally while the first is in flight") {
+    on.a().stream_with({.silent = true});
+    on.b().stream_with({.code = status_code::not_found, .message = "no such", .trailers_only = true});
+    one.start();
+    on.world.run_for(10s);
+    REQUIRE(one.end);
+    CHECK(one.end->code == status_code::not_found);
+  }
+  check_left_over(on.world, one);
+}
+
+TEST_CASE("stream: a hedged server stream that is empty is its attempt's too", "[sim][stream][hedge]") {
+  hedged_pair on;
+  on.a().stream_with({.silent = true});
+  on.b().stream_with({.trailers_only = GENERATE(false, true), .trailers = {{"t", "b"}}});
+  talker one(on.world, call_kind::server_stream, 0);
+  one.start({.info = &on.info});
+  on.world.run_for(10s);
+  REQUIRE(one.end);
+  CHECK(one.end->ok());
+  CHECK(one.got.empty());
+  CHECK(on.info.hedge_won);
+  check_left_over(on.world, one);
+}
+
+TEST_CASE("stream: neither clients' streams nor those not declared idempotent are hedged", "[sim][stream][hedge]") {
+  hedged_pair on;
+  on.a().stream_with({.silent = true});
+  auto const kind = GENERATE(from_range(kinds));
+  talker one(on.world, kind, 2);
+  one.start({.timeout = 1s, .idempotent = kind != call_kind::server_stream, .info = &on.info});
+  on.world.run_for(2s);
+  REQUIRE(one.end);
+  CHECK(one.end->code == status_code::deadline_exceeded);
+  CHECK(on.info.attempts == 1);
+  check_left_over(on.world, one);
+}
+
+TEST_CASE("stream: cancelled, dropped, out of time, without its pool or loop, a hedged stream ends once",
+          "[sim][stream][hedge][cancel]") {
+  enum class means { cancel, drop, destroy_pool, drain, stop, deadline };
+  auto const how =
+      GENERATE(means::cancel, means::drop, means::destroy_pool, means::drain, means::stop, means::deadline);
+  for (duration at = 0ms; at < 60ms; at += 1ms) {
+    CAPTURE(static_cast<int>(how), at.count());
+    hedged_pair on;
+    on.a().stream_with({.messages = 5, .begins_after = 30ms, .takes = 4ms});
+    on.b().stream_with({.messages = 5, .begins_after = 5ms, .takes = 5ms});
+    talker one(on.world, call_kind::server_stream, 0);
+    one.start({.timeout = how == means::deadline ? at + 1ns : duration{}});
+    on.world.run_for(at);
+    switch (how) {
+      case means::cancel: one.cancel(); break;
+      case means::drop: one.drop(); break;
+      case means::destroy_pool: on.world.destroy_pool(); break;
+      case means::drain: on.world.drain(1ms); break;
+      case means::stop: on.world.stop(1ms); break;
+      case means::deadline: break;
+    }
+    on.world.run_for(5s);
+    check_left_over(on.world, one);
+  }
+}
+
+TEST_CASE("stream: a server stream that does not begin within per_attempt_timeout is tried again elsewhere",
+          "[sim][stream][retry]") {
+  hedged_pair on({.retry = {.per_attempt_timeout = 100ms}});
+  on.a().stream_with({.silent = true});
+  on.b().stream_with({.messages = 3, .takes = 1s});  // longer than that, but begun
+  talker one(on.world, call_kind::server_stream, 0);
+  one.start({.info = &on.info});
+  on.world.run_for(10s);
+  REQUIRE(one.end);
+  CHECK(one.end->ok());
+  CHECK(one.got.size() == 3);
+  CHECK(on.info.attempts == 2);
+  CHECK(on.info.endpoint == "b:1");
+  check_left_over(on.world, one);
+}
+
+TEST_CASE("stream: per_attempt_timeout is for what begins with one request", "[sim][stream][retry]") {
+  hedged_pair on({.retry = {.per_attempt_timeout = 100ms}});
+  on.a().stream_with({.takes = 200ms});
+  talker one(on.world, call_kind::client_stream, 3);
+  one.start({.info = &on.info});
+  on.world.run_for(10s);
+  CHECK(one.answer == "012");
+  CHECK(on.info.attempts == 1);
+  check_left_over(on.world, one);
 }
 
 TEST_CASE("stream: a server that ends early ends the writes, and the finish tells how", "[sim][stream]") {

@@ -131,7 +131,7 @@ using call_action_any =
                  call_action::stop_waiting, call_action::end, call_action::complete>;
 using call_actions = inplace_vector<call_action_any, 2>;
 
-/// Leads one unary call from its start to its handler: interceptors, slot, attempts with gRFC A6 retries or hedges, outcome. Ends
+/// Leads one call from its start to its handler: interceptors, slot, attempts with gRFC A6 retries or hedges, outcome. Ends
 /// exactly once whatever arrives in whatever order; an event that means nothing where the call stands has no effect.
 ///
 /// | cancellation | fresh, starting, queued before the first attempt | queued again, backing off | attempting           |

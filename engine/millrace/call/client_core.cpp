@@ -2,8 +2,7 @@
 #include <millrace/call/client_core.hpp>
 
 #include <millrace/base/metadata.hpp>
-#include <millrace/call/stream_call.hpp>
-#include <millrace/call/unary_call.hpp>
+#include <millrace/call/active_call.hpp>
 
 #include <algorithm>
 #include <stdexcept>
@@ -74,9 +73,7 @@ hedger& client_core::find_hedger(method const& called, retry::hedging_policy con
   return hedgers_.try_emplace(called.path(), policy, replaced).first->second;
 }
 
-void client_core::enter(unary_call& one) noexcept { calls_.push_back(one); }
-
-void client_core::enter(stream_call& one) noexcept { streams_.push_back(one); }
+void client_core::enter(active_call& one) noexcept { calls_.push_back(one); }
 
 // told before the pool's destructor ends: afterwards nobody here touches it
 void client_core::on_pool_closed() noexcept {
@@ -88,8 +85,7 @@ void client_core::on_pool_closed() noexcept {
 void client_core::on_stop() noexcept { revoke_all(); }
 
 void client_core::revoke_all() noexcept {
-  calls_.for_each([](unary_call& one) { one.revoke(); });
-  streams_.for_each([](stream_call& one) { one.revoke(); });
+  calls_.for_each([](active_call& one) { one.revoke(); });
 }
 
 }  // namespace millrace

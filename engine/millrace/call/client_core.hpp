@@ -16,8 +16,7 @@
 
 namespace millrace {
 
-class stream_call;
-class unary_call;
+class active_call;
 struct active_call_tag;
 
 /// What a client is, whatever its messages: a pool, a transport, defaults, and the calls under way. Shared by the client's
@@ -51,8 +50,7 @@ class client_core final : private pool_client, private stop_listener {
     return policy == nullptr ? nullptr : &find_hedger(called, *policy, config);
   }
 
-  void enter(unary_call& one) noexcept;
-  void enter(stream_call& one) noexcept;
+  void enter(active_call& one) noexcept;
 
  private:
   // by the method's number, each null until its first call; those that have no entry in the table have an empty one here
@@ -80,8 +78,7 @@ class client_core final : private pool_client, private stop_listener {
   std::optional<retry::throttle> throttle_;
   retry::budget spent_{{.percent = 0, .min_per_second = 0}};  // for calls begun after the pool has gone
   std::map<std::string, hedger, std::less<>> hedgers_;        // by the method's path
-  intrusive_list<unary_call, active_call_tag> calls_;
-  intrusive_list<stream_call, active_call_tag> streams_;
+  intrusive_list<active_call, active_call_tag> calls_;
 };
 
 }  // namespace millrace

@@ -37,7 +37,7 @@ class batch final : public grpc::internal::CompletionQueueTag {
 
 class grpc_stream_attempt final : public stream_attempt {
  public:
-  grpc_stream_attempt(loop& on, stream_request const& request, stream_listener& listener) noexcept
+  grpc_stream_attempt(loop& on, attempt_request const& request, stream_listener& listener) noexcept
       : loop_(on),
         channel_(static_cast<grpc_channel&>(request.channel)),
         path_(request.method.path()),
@@ -49,8 +49,9 @@ class grpc_stream_attempt final : public stream_attempt {
     grpc_slice_buffer_init(&sending_.data.raw.slice_buffer);
   }
 
-  void start(stream_request const& request) {
-    if (exceeds(request.payload.size(), limits_.request)) return refuse(request.payload.size());
+  void start(attempt_request const& request) {
+    bool const sends_first = request.kind == call_kind::server_stream;
+    if (sends_first && exceeds(request.payload.size(), limits_.request)) return refuse(request.payload.size());
     call_.make(channel_, request.method, request.deadline);
     channel_.before_start();
     grpc_request_headers headers(request.headers, request.previous_attempts, previous_);
@@ -60,7 +61,7 @@ class grpc_stream_attempt final : public stream_attempt {
     first.op = GRPC_OP_SEND_INITIAL_METADATA;
     first.data.send_initial_metadata.count = headers.size();
     first.data.send_initial_metadata.metadata = headers.data();
-    if (request.kind == call_kind::server_stream) {
+    if (sends_first) {
       share_into(sending_, request.payload);
       ops[count].op = GRPC_OP_SEND_MESSAGE;
       ops[count++].data.send_message.send_message = &sending_;
@@ -254,7 +255,7 @@ class grpc_stream_attempt final : public stream_attempt {
 
 }  // namespace
 
-stream_attempt* start_grpc_stream(loop& on, stream_request const& request, stream_listener& listener) {
+stream_attempt* start_grpc_stream(loop& on, attempt_request const& request, stream_listener& listener) {
   auto* const one = ::new (on.allocate(sizeof(grpc_stream_attempt))) grpc_stream_attempt(on, request, listener);
   one->start(request);
   return one;

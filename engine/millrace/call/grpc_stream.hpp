@@ -9,6 +9,6 @@ class loop;
 
 /// A stream over gRPC's core: one call object and batches of its own. The status is asked for from the start, so that a failure
 /// shows at once, and not only when somebody reads.
-stream_attempt* start_grpc_stream(loop& on, stream_request const& request, stream_listener& listener);
+stream_attempt* start_grpc_stream(loop& on, attempt_request const& request, stream_listener& listener);
 
 }  // namespace millrace

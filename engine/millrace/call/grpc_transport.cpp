@@ -18,7 +18,7 @@ namespace millrace {
 
 using namespace impl;
 
-class grpc_transport::grpc_attempt final : public attempt, public grpc::internal::CompletionQueueTag {
+class grpc_transport::grpc_attempt final : public unary_attempt, public grpc::internal::CompletionQueueTag {
  public:
   grpc_attempt(grpc_transport& by, bound<void(completion)> done) noexcept
       : transport_(by), loop_(by.loop_), done_(done), trailing_(by.take_spare()) {
@@ -176,13 +176,13 @@ void grpc_transport::keep_spare(grpc_metadata_array one) noexcept {
   spares_.push_back(one);
 }
 
-attempt* grpc_transport::start(attempt_request const& request, bound<void(completion)> done) {
+unary_attempt* grpc_transport::start(attempt_request const& request, bound<void(completion)> done) {
   auto* const one = ::new (loop_.allocate(sizeof(grpc_attempt))) grpc_attempt(*this, done);
   one->start(request);
   return one;
 }
 
-stream_attempt* grpc_transport::open(stream_request const& request, stream_listener& listener) {
+stream_attempt* grpc_transport::open(attempt_request const& request, stream_listener& listener) {
   return start_grpc_stream(loop_, request, listener);
 }
 

@@ -20,8 +20,8 @@ class grpc_transport final : public transport {
   explicit grpc_transport(loop& on);
   ~grpc_transport() override;
 
-  attempt* start(attempt_request const& request, bound<void(completion)> done) override;
-  stream_attempt* open(stream_request const& request, stream_listener& listener) override;
+  unary_attempt* start(attempt_request const& request, bound<void(completion)> done) override;
+  stream_attempt* open(attempt_request const& request, stream_listener& listener) override;
 
  private:
   class grpc_attempt;

@@ -11,7 +11,8 @@
 namespace millrace::retry {
 
 /// When a call that has no answer yet is sent once more, and the first answer taken (gRFC A6, `hedgingPolicy`; Finagle's
-/// BackupRequestFilter). Only for calls that may run more than once, and are declared to be (`idempotent`).
+/// BackupRequestFilter). Only for calls that may run more than once, and are declared to be (`idempotent`): unary calls, and server
+/// streams until the first attempt begins to answer.
 struct hedging_policy {
   unsigned max_attempts = 2;  ///< The first one included; 2 to 5.
   /// From one attempt to the next; 0: all at once. None: the `percentile` of what the method's first attempts took lately.

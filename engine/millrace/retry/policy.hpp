@@ -20,7 +20,8 @@ struct retry_policy {
   status_code_set retryable{status_code::unavailable};
   /// An attempt that takes longer is cut off, as one that ended with DEADLINE_EXCEEDED, and tried again whether or not `retryable`
   /// lists that code: it is the client's own impatience, not the server's word (Envoy's per_try_timeout). The server sees it as its
-  /// deadline. 0: an attempt has until the call's deadline.
+  /// deadline. Of a server stream it is the time until it begins, and the server does not see it; of other streams it is ignored. 0: an
+  /// attempt has until the call's deadline.
   duration per_attempt_timeout{};
   /// Decides in place of `retryable`, the backoff and the server's pushback, which it sees. `max_attempts`, the deadline, throttling
   /// and the budget bound it, and it is not asked about attempts that never left or whose response had begun. Empty: none.

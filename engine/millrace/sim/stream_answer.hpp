@@ -15,6 +15,8 @@ namespace millrace::sim {
 /// with all of them joined, and sends a server stream `messages`, `<endpoint>: <n>`.
 struct stream_answer {
   std::uint32_t messages = 0;
+  /// Its headers come so late.
+  duration begins_after{};
   /// How long a message takes, either way.
   duration takes{};
   /// It ends the stream when it has received so many messages; none: when the client has half-closed.

@@ -7,7 +7,7 @@
 
 namespace millrace::sim {
 
-stream_flight::stream_flight(net& in, stream_request const& request, stream_listener& listener) noexcept
+stream_flight::stream_flight(net& in, attempt_request const& request, stream_listener& listener) noexcept
     : net_(in), request_(request), channel_(static_cast<channel&>(request.channel)), listener_(listener) {
   ++net_.live_attempts_;
 }
@@ -72,15 +72,10 @@ void stream_flight::on_connected() {
     return fail(answer_.code, answer_.message);
   }
   if (answer_.trailers_only) return finish({answer_.code, answer_.message, {}});
-  if (answer_.silent) return;
-  headers_sent_ = true;
-  net_.events().complete(headers_back_.as_tag(), completion::ok);
-  if (request_.kind == call_kind::server_stream) {
-    to_send_ = answer_.messages;
-    if (to_send_ == 0) return end();
-    net_.events().arm(sent_at_, saturating_add(net_.events().now(), answer_.takes));
-  }
   if (writing_) take_message();
+  if (answer_.silent) return;
+  if (answer_.begins_after == duration::zero()) return begin_answer();
+  net_.events().arm(begins_at_, saturating_add(net_.events().now(), answer_.begins_after));
 }
 
 void stream_flight::on_lost(std::string_view why) { fail(status_code::unavailable, std::string(why)); }
@@ -91,6 +86,19 @@ void stream_flight::on_dial_failed(std::string_view why) {
 }
 
 // ---- the server
+
+void stream_flight::begin_answer() {
+  send_headers();
+  if (request_.kind != call_kind::server_stream) return;
+  to_send_ = answer_.messages;
+  if (to_send_ == 0) return end();
+  net_.events().arm(sent_at_, saturating_add(net_.events().now(), answer_.takes));
+}
+
+void stream_flight::send_headers() {
+  if (std::exchange(headers_sent_, true)) return;
+  net_.events().complete(headers_back_.as_tag(), completion::ok);
+}
 
 void stream_flight::take_message() {
   bool const stalls = answer_.silent || (answer_.takes_messages && taken_ >= *answer_.takes_messages);
@@ -124,6 +132,7 @@ void stream_flight::end() {
     unread_.push_back(to_message(joined_));
   }
   ended_ = true;
+  send_headers();
   if (std::exchange(writing_, false)) net_.events().complete(wrote_back_.as_tag(), completion::not_ok);
   give_message();
 }
@@ -149,6 +158,7 @@ void stream_flight::finish(status how) {
   result = std::move(how);
   static_cast<list_base<rider_tag>*>(this)->unlink();
   net_.events().disarm(deadline_);
+  net_.events().disarm(begins_at_);
   net_.events().disarm(taken_at_);
   net_.events().disarm(sent_at_);
   if (received_) channel_.to().done();

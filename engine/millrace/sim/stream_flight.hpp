@@ -19,7 +19,7 @@ namespace millrace::sim {
 /// deadline and with its connection, and ends well only when every message was read.
 class stream_flight final : public stream_attempt, public rider {
  public:
-  stream_flight(net& in, stream_request const& request, stream_listener& listener) noexcept;
+  stream_flight(net& in, attempt_request const& request, stream_listener& listener) noexcept;
 
   void start();
 
@@ -42,6 +42,8 @@ class stream_flight final : public stream_attempt, public rider {
   bool begin(Tag& tag);
   void give_message();
   void take_message();
+  void begin_answer();
+  void send_headers();
   void on_taken();
   void on_sent();
   void end();
@@ -56,7 +58,7 @@ class stream_flight final : public stream_attempt, public rider {
   void one_back();
 
   net& net_;
-  stream_request const request_;
+  attempt_request const request_;
   channel& channel_;
   stream_listener& listener_;
   stream_answer answer_;
@@ -78,6 +80,7 @@ class stream_flight final : public stream_attempt, public rider {
   message got_message_;
   std::uint32_t outstanding_ = 0;
   completion how_ = completion::ok;
+  timer begins_at_{bound<void()>::to<&stream_flight::begin_answer>(*this)};
   timer taken_at_{bound<void()>::to<&stream_flight::on_taken>(*this)};
   timer sent_at_{bound<void()>::to<&stream_flight::on_sent>(*this)};
   timer deadline_{bound<void()>::to<&stream_flight::on_deadline>(*this)};

@@ -11,7 +11,7 @@
 
 namespace millrace::sim {
 
-class transport::flight final : public attempt, public rider {
+class transport::flight final : public unary_attempt, public rider {
  public:
   flight(net& in, attempt_request const& request, bound<void(completion)> done) noexcept
       : net_(in), request_(request), channel_(static_cast<channel&>(request.channel)), done_(done) {
@@ -86,13 +86,13 @@ class transport::flight final : public attempt, public rider {
   tag<&flight::on_back> back_{*this};
 };
 
-attempt* transport::start(attempt_request const& request, bound<void(completion)> done) {
+unary_attempt* transport::start(attempt_request const& request, bound<void(completion)> done) {
   auto* const one = new flight(net_, request, done);
   one->start();
   return one;
 }
 
-stream_attempt* transport::open(stream_request const& request, stream_listener& listener) {
+stream_attempt* transport::open(attempt_request const& request, stream_listener& listener) {
   auto* const one = new stream_flight(net_, request, listener);
   one->start();
   return one;

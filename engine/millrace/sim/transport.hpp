@@ -13,8 +13,8 @@ class transport final : public millrace::transport {
   /// `in` outlives the calls.
   explicit transport(net& in) noexcept : net_(in) {}
 
-  attempt* start(attempt_request const& request, bound<void(completion)> done) override;
-  stream_attempt* open(stream_request const& request, stream_listener& listener) override;
+  unary_attempt* start(attempt_request const& request, bound<void(completion)> done) override;
+  stream_attempt* open(attempt_request const& request, stream_listener& listener) override;
 
  private:
   class flight;

@@ -3,7 +3,7 @@
 
 #include <millrace/balance/picker.hpp>
 #include <millrace/base/bound.hpp>
-#include <millrace/call/transport.hpp>
+#include <millrace/call/stream_attempt.hpp>
 #include <millrace/pool/permit.hpp>
 #include <millrace/time/timer.hpp>
 
@@ -13,15 +13,15 @@
 
 namespace millrace {
 
-class unary_call;
+class active_call;
 
 namespace impl {
 
 /// One attempt of a call: its permit, what is on the wire, its own time. A call has one of its own, for one attempt after the
 /// other, and one more for each hedge, in a block of the loop's.
-class leg {
+class leg final : public stream_listener {
  public:
-  leg(unary_call& of, bool is_hedge) noexcept : call(of), hedge(is_hedge) {}
+  leg(active_call& of, bool is_hedge) noexcept : call(of), hedge(is_hedge) {}
   leg(leg const&) = delete;
   leg& operator=(leg const&) = delete;
   ~leg() { drop(); }
@@ -30,9 +30,9 @@ class leg {
     if (wire != nullptr) std::exchange(wire, nullptr)->release();
   }
 
-  unary_call& call;
+  active_call& call;
   bool const hedge;
-  bool out = false;      // its tag is still to come
+  bool out = false;      // its completion is still to come
   bool overdue = false;  // cut off by its own time
   std::uint32_t number = 0;
   std::uint32_t slot = balance::nobody;
@@ -42,10 +42,20 @@ class leg {
   std::optional<timer> time_up{};  // with a per_attempt_timeout
   leg* next = nullptr;             // the hedge sent before
 
-  // unary_call's affair
+  // active_call's affair
+
+  void end_at(time_point at) noexcept;
+
+  // unary_call's
 
   void on_back(completion how);
-  void end_at(time_point at) noexcept;
+
+  // stream_call's
+
+  void on_headers() override;
+  void on_got(message&& one) override;
+  void on_wrote(bool ok) override;
+  void on_over(completion how) override;
 
  private:
   void on_revoke() noexcept;
