@@ -85,6 +85,7 @@ client_params client_of(options const& asked) {
   if (asked.hedge_after || asked.hedge_percentile) {
     params.idempotent = true;
     params.hedging.emplace();
+    if (asked.given.contains("--attempts")) params.hedging->max_attempts = std::max(asked.attempts, 2u);
     params.hedging->delay = asked.hedge_after;
     params.hedging->percentile = asked.hedge_percentile.value_or(params.hedging->percentile);
   }

@@ -36,6 +36,7 @@ driver::driver(options const& asked)
       method_(method::numbered(asked.method)) {
   observers_.add(narrator_);
   observers_.add(counters_);
+  observers_.add(watch_);
   grpc::Slice const bytes(asked.payload);
   payload_ = grpc::ByteBuffer(&bytes, 1);
   signals_.async_wait([this](boost::system::error_code error, int) {
@@ -166,18 +167,23 @@ void driver::on_second() {
   second_.expires_after(1s);
   second_.async_wait([this](error_code error) {
     if (error || drained_) return;  // the second may be over in the very turn that ended the work
-    std::uint64_t const calls = latencies_.count();
-    if (!asked_.quiet) {
-      fmt::print(people_, "{:5.0f} s  {:8} calls/s  {:6} in flight  {} of {} connections ready  {} failed\n",
-                 std::chrono::duration<double>(loop_.now() - begin_).count(), calls - told_, in_flight_, pool_.ready(),
-                 pool_.snapshot().open, calls - finished_[0]);
-      std::fflush(people_);
-    }
-    told_ = calls;
+    if (!asked_.quiet) show_progress();
     pool_size_.push_back(pool_.ready());
     narrator_.sum_up_retries(loop_.now());
     on_second();
   });
+}
+
+void driver::show_progress() {
+  std::uint64_t const calls = latencies_.count();
+  fmt::print(people_, "{:5.0f} s  {:8} calls/s  {:6} in flight  {} of {} connections ready  {} failed\n",
+             std::chrono::duration<double>(loop_.now() - begin_).count(), calls - told_, in_flight_, pool_.ready(),
+             pool_.snapshot().open, calls - finished_[0]);
+  told_ = calls;
+  // more of them would not be a line
+  auto const second = watch_.next_second(endpoints(), counters_);
+  if (second.size() >= 2 && second.size() <= 8) fmt::print(people_, "{}", to_line(second));
+  std::fflush(people_);
 }
 
 report driver::figures() {
@@ -209,23 +215,39 @@ report driver::figures() {
   result.attempts = total.attempts;
   result.retries = total.retries + total.transparent_retries;
   result.budget_denied = total.retry_denied(retry_denial::budget);
+  result.hedges = total.hedges;
+  for (auto const why : {hedge_skip::no_room, hedge_skip::budget, hedge_skip::extra_load}) {
+    if (auto const count = total.hedges_skipped(why)) result.hedges_skipped.emplace(to_string(why), count);
+  }
+  result.health_questions = pool_.budget().charged();
   for (duration const one : narrator_.reconnects()) result.reconnect_ms.push_back(microseconds(one) / 1000);
   result.pool_size = pool_size_;
-  std::vector<std::string> addresses = asked_.endpoints;
-  if (addresses.empty()) {
-    for (auto const& [address, seen] : counters_.endpoints()) addresses.push_back(address);
-  }
-  for (std::string const& address : addresses) {
-    counters::endpoint_counts const& seen = counters_.endpoint(address);
-    result.endpoints.push_back({.address = address,
-                                .calls = seen.attempts,
-                                .ok = seen.ok(),
-                                .connections_opened = seen.connections_opened,
-                                .connections_lost = seen.connections_lost,
-                                .ejections = seen.ejections,
-                                .ewma_us = narrator_.ewma_us(address)});
-  }
+  add_endpoints(result);
   return result;
+}
+
+// as they were given; those of a resolver by name
+std::vector<std::string> driver::endpoints() const {
+  if (!asked_.endpoints.empty()) return asked_.endpoints;
+  std::vector<std::string> found;
+  for (auto const& [address, seen] : counters_.endpoints()) found.push_back(address);
+  return found;
+}
+
+void driver::add_endpoints(report& to) const {
+  for (std::string const& address : endpoints()) {
+    counters::endpoint_counts const& seen = counters_.endpoint(address);
+    to.endpoints.push_back({.address = address,
+                            .calls = seen.attempts,
+                            .ok = seen.ok(),
+                            .connections_opened = seen.connections_opened,
+                            .connections_lost = seen.connections_lost,
+                            .ejections = seen.ejections,
+                            .ewma_us = watch_.ewma_us(address),
+                            .ejection_reasons = watch_.ejection_reasons(address),
+                            .dials = seen.dials,
+                            .replacements = seen.replacements});
+  }
 }
 
 }  // namespace millrace::load

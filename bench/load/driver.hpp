@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <load/endpoint_watch.hpp>
 #include <load/narrator.hpp>
 #include <load/options.hpp>
 #include <load/report.hpp>
@@ -47,14 +48,18 @@ class driver {
   void on_answer(time_point due, rpc_result<grpc::ByteBuffer>&& answer);
   void check_end();
   void on_second();
+  void show_progress();
   void report_unready();
   report figures();
+  void add_endpoints(report& to) const;
+  std::vector<std::string> endpoints() const;
 
   options const& asked_;
   std::FILE* const people_;  // with --json - the report alone is on stdout
   millrace::loop loop_;
   narrator narrator_;
   counters counters_;
+  endpoint_watch watch_;
   observer_list observers_;
   millrace::pool pool_;
   generic_client client_;

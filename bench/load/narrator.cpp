@@ -5,8 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 namespace millrace::load {
 
 void narrator::say(time_point now, std::string_view what) const {
@@ -76,22 +74,7 @@ void narrator::on(events::slot_replaced const& event) noexcept {
       fmt::format("{} (slot {}): slot {} is to take over: {}", event.endpoint, event.slot, event.by, event.why));
 }
 
-double narrator::ewma_us(std::string_view endpoint) const noexcept {
-  auto const at = latencies_.find(endpoint);
-  return at == latencies_.end() ? 0 : at->second.average / 1000;
-}
-
-void narrator::average(events::attempt_finished const& event) {
-  constexpr std::chrono::duration<double> decay{10};
-  auto at = latencies_.find(event.endpoint);
-  auto const took = static_cast<double>(event.elapsed.count());
-  if (at == latencies_.end()) at = latencies_.emplace(event.endpoint, latency{took, event.at}).first;
-  double const kept = std::exp(-(event.at - at->second.at) / decay);
-  at->second = {at->second.average * kept + took * (1 - kept), event.at};
-}
-
 void narrator::on(events::attempt_finished const& event) noexcept {
-  average(event);
   if (event.code == status_code::ok) return;
   auto at = failures_.find(event.endpoint);
   if (at == failures_.end()) at = failures_.emplace(event.endpoint, 0).first;

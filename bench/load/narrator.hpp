@@ -30,9 +30,6 @@ class narrator final : public observer {
   /// For each connection lost and regained, the time between, in the order regained.
   std::vector<duration> const& reconnects() const noexcept { return reconnects_; }
 
-  /// The moving average of an endpoint's latencies, in microseconds; 0 before the first.
-  double ewma_us(std::string_view endpoint) const noexcept;
-
   using observer::on;
   void on(events::endpoints_changed const& event) noexcept override;
   void on(events::resolve_failed const& event) noexcept override;
@@ -47,20 +44,13 @@ class narrator final : public observer {
 
  private:
   void measure(events::slot_changed const& event);
-  void average(events::attempt_finished const& event);
   void tell(events::slot_changed const& event) const;
 
   std::FILE* const to_;
   time_point start_{};
   std::map<std::uint32_t, time_point> lost_;  // by slot
   std::vector<duration> reconnects_;
-  struct latency {
-    double average = 0;  // nanoseconds
-    time_point at{};
-  };
-
   std::map<std::string, std::uint64_t, std::less<>> failures_;  // attempts since the last summary, by endpoint
-  std::map<std::string, latency, std::less<>> latencies_;
   std::uint64_t retries_ = 0;
 };
 

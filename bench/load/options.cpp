@@ -12,9 +12,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <stdexcept>
-#include <system_error>
 
 namespace millrace::load {
 namespace {
@@ -159,18 +157,6 @@ void check_hedge(std::string const& when, options& made) {
   }
 }
 
-// before the run rather than after it; the file itself is made when there is something to write
-std::string checked_json(std::string const& path) {
-  if (path == "-") return path;
-  std::filesystem::path const parent = std::filesystem::path(path).parent_path();
-  std::error_code error;
-  if (path.empty() || std::filesystem::is_directory(path, error) ||
-      (!parent.empty() && !std::filesystem::is_directory(parent, error))) {
-    throw bad_flag("--json", path, "allowed is a file in a directory that exists, or -");
-  }
-  return path;
-}
-
 void check_load(flags const& given, options& made) {
   exclude("--rate", given.rate, "--concurrency", given.concurrency);
   exclude("--calls", given.calls, "--duration", given.duration);
@@ -231,7 +217,7 @@ options checked(flags const& given) {
   if (given.attempts) made.attempts = static_cast<std::uint32_t>(bench::whole("--attempts", *given.attempts, {1, 5}));
   if (given.hedge) check_hedge(*given.hedge, made);
   check_balance(given, made);
-  if (given.json) made.json = checked_json(*given.json);
+  if (given.json) made.json = bench::output("--json", *given.json);
   if (given.tls_ca) made.tls_ca = bench::contents("--tls-ca", *given.tls_ca, max_certificates);
   made.allow_failures = given.allow_failures;
   made.quiet = given.quiet;

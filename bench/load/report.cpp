@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report.hpp"
 
+#include <support/flags.hpp>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <cstdio>
 #include <iterator>
 
 namespace millrace::load {
@@ -55,9 +56,19 @@ void add_latency(table& to, latency_report const& us) {
          length(us.p999), length(us.max));
 }
 
+// nothing of calls that are not hedged
+void add_hedges(table& to, report const& result) {
+  if (result.hedges == 0 && result.hedges_skipped.empty()) return;
+  std::string skipped;
+  for (auto const& [why, count] : result.hedges_skipped) skipped += fmt::format("   {} skipped: {}", count, why);
+  to.row("hedges", "{:>12}{}", result.hedges, skipped);
+}
+
 void add_attempts(table& to, report const& result) {
   to.row("attempts", "{:>12}", result.attempts);
   to.row("retries", "{:>12}   {} more denied by the budget", result.retries, result.budget_denied);
+  add_hedges(to, result);
+  if (result.health_questions > 0) to.row("health questions", "{:>12}", result.health_questions);
   to.row("cpu", "{:>12.1f}   us a call", result.cpu_us_per_call);
 }
 
@@ -84,6 +95,11 @@ void add_endpoints(table& to, report const& result) {
             percent(each.calls, all), each.ok, length(each.ewma_us), each.connections_opened, each.connections_lost,
             each.ejections);
   }
+  for (auto const& each : result.endpoints) {
+    for (auto const& [why, count] : each.ejection_reasons) {
+      to.line("  {:<{}}  ejected {} x: {}", each.address, width, count, why);
+    }
+  }
 }
 
 }  // namespace
@@ -109,7 +125,10 @@ std::string to_json(report const& result) {
                              {"connections_opened", each.connections_opened},
                              {"connections_lost", each.connections_lost},
                              {"ejections", each.ejections},
-                             {"ewma_us", each.ewma_us}});
+                             {"ejection_reasons", json(each.ejection_reasons)},
+                             {"ewma_us", each.ewma_us},
+                             {"dials", each.dials},
+                             {"replacements", each.replacements}});
   }
   auto const& us = result.latency_us;
   json const made{
@@ -122,6 +141,9 @@ std::string to_json(report const& result) {
       {"attempts", result.attempts},
       {"retries", result.retries},
       {"budget_denied", result.budget_denied},
+      {"hedges", result.hedges},
+      {"hedges_skipped", json(result.hedges_skipped)},
+      {"health_questions", result.health_questions},
       {"cpu_us_per_call", result.cpu_us_per_call},
       {"reconnect_ms", result.reconnect_ms},
       {"pool_size", result.pool_size},
@@ -131,13 +153,17 @@ std::string to_json(report const& result) {
   return made.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-bool write_json(report const& result, std::string const& path) {
-  std::string const text = to_json(result);
-  std::FILE* const file = path == "-" ? stdout : std::fopen(path.c_str(), "w");
-  if (file == nullptr) return false;
-  bool const whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  bool const kept = (file == stdout ? std::fflush(file) : std::fclose(file)) == 0;
-  return whole && kept;
+bool write_json(report const& result, std::string const& path) { return bench::write_text(to_json(result), path); }
+
+std::string to_line(std::vector<endpoint_second> const& endpoints) {
+  std::uint64_t all = 0;
+  for (auto const& each : endpoints) all += each.attempts;
+  std::string text;
+  for (auto const& each : endpoints) {
+    text += fmt::format("{}{} {:.0f} % {} {}", text.empty() ? "         " : " | ", each.address,
+                        percent(each.attempts, all), length(each.ewma_us), each.state);
+  }
+  return text + "\n";
 }
 
 std::string narration(std::chrono::nanoseconds since_start, std::string_view what) {

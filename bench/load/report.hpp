@@ -29,6 +29,17 @@ struct endpoint_report {
   std::uint64_t connections_lost = 0;
   std::uint64_t ejections = 0;  ///< Times it was found unfit for calls.
   double ewma_us = 0;  ///< Its attempts' latency at the end, averaged so that what is 10 s old counts a factor e less.
+  std::map<std::string, std::uint64_t> ejection_reasons{};  ///< Why, each with how often; they add up to `ejections`.
+  std::uint64_t dials = 0;                                  ///< Attempts to connect.
+  std::uint64_t replacements = 0;  ///< Connections that another one took over from while they still worked.
+};
+
+/// What an endpoint was given in the last second, and how it is.
+struct endpoint_second {
+  std::string address;
+  std::uint64_t attempts = 0;
+  double ewma_us = 0;
+  std::string state;  ///< `ready`, `not connected`, or what its health says against it.
 };
 
 /// What became of a run. Plain figures; whoever drives the load fills them in.
@@ -43,6 +54,9 @@ struct report {
   std::uint64_t attempts = 0;
   std::uint64_t retries = 0;
   std::uint64_t budget_denied = 0;
+  std::uint64_t hedges = 0;                             ///< Of the attempts.
+  std::map<std::string, std::uint64_t> hedges_skipped;  ///< That were due, by why they were not sent.
+  std::uint64_t health_questions = 0;
   double cpu_us_per_call = 0;  ///< Of this process, user and system.
   std::vector<double>
       reconnect_ms;  ///< For each connection lost and regained, the time between, in the order regained.
@@ -58,6 +72,9 @@ std::string to_json(report const& result);
 
 /// Writes `to_json` to a file, or to stdout when `path` is `-`. Returns whether all of it was written.
 bool write_json(report const& result, std::string const& path);
+
+/// What goes beneath a progress line: share of the attempts, average latency and state of each endpoint, ended by a newline.
+std::string to_line(std::vector<endpoint_second> const& endpoints);
 
 /// A line of narration: `[  3.0 s] what`, ended by a newline. Print it at once and flush; bench/demo.sh writes lines of the same
 /// form between them.

@@ -89,6 +89,25 @@ std::string contents(std::string_view flag, std::string const& path, std::uint64
   return bytes;
 }
 
+std::string output(std::string_view flag, std::string const& path) {
+  if (path == "-") return path;
+  std::filesystem::path const parent = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (path.empty() || std::filesystem::is_directory(path, error) ||
+      (!parent.empty() && !std::filesystem::is_directory(parent, error))) {
+    throw bad_flag(flag, path, "allowed is a file in a directory that exists, or -");
+  }
+  return path;
+}
+
+bool write_text(std::string const& text, std::string const& path) {
+  std::FILE* const file = path == "-" ? stdout : std::fopen(path.c_str(), "w");
+  if (file == nullptr) return false;
+  bool const whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  bool const kept = (file == stdout ? std::fflush(file) : std::fclose(file)) == 0;
+  return whole && kept;
+}
+
 std::optional<exit_now> parse(CLI::App& app, int argc, char const* const* argv) {
   app.allow_extras();
   try {

@@ -41,6 +41,13 @@ std::chrono::nanoseconds duration(std::string_view flag, std::string_view value,
 /// The bytes of the file that a flag names; throws bad_flag when it cannot be read or has more than `most`.
 std::string contents(std::string_view flag, std::string const& path, std::uint64_t most);
 
+/// The path of a file to be written, or `-`; throws bad_flag when that cannot be. Before the work rather than after it: the file
+/// itself is made when there is something to write.
+std::string output(std::string_view flag, std::string const& path);
+
+/// Writes a text to such a path, `-` being stdout. Returns whether all of it was written.
+bool write_text(std::string const& text, std::string const& path);
+
 /// What a program should do instead of its work: print `text` (to stdout when `status` is 0, else to stderr) and exit.
 struct exit_now {
   int status = 0;

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -29,12 +30,40 @@ class Echo:
 
 
 def command(endpoints, *flags):
-    return [LOAD, "--endpoints", ",".join(endpoints), "--method", "/demo.Echo/Say", "--json", "-", *flags]
+    where = ["--endpoints", ",".join(endpoints)] if endpoints else []
+    return [LOAD, *where, "--method", "/demo.Echo/Say", "--json", "-", *flags]
 
 
 def load(endpoints, *flags, timeout=30):
     done = subprocess.run(command(endpoints, *flags), capture_output=True, text=True, timeout=timeout)
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+class Running:
+    """The tool while it runs, 30 s at most; killed when it is left."""
+
+    def __init__(self, *arguments):
+        self._process = subprocess.Popen(command(*arguments, "--duration", "30s"), stdout=subprocess.PIPE,
+                                         stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.communicate()
+
+    def says(self, *pieces):
+        """Waits for a line of progress that has all of them."""
+        for line in self._process.stderr:
+            if all(piece in line for piece in pieces):
+                return
+        raise AssertionError(f"it ended without saying {pieces}")
+
+    def end(self):
+        """Its report, when it was interrupted."""
+        self._process.send_signal(signal.SIGINT)
+        return json.loads(self._process.communicate(timeout=20)[0])
 
 
 def dead_port():
@@ -147,6 +176,87 @@ class LoadTool(unittest.TestCase):
             run.send_signal(signal.SIGINT)
             report = json.loads(run.communicate(timeout=20)[0])
         self.assertEqual(report["endpoints"][0]["connections_opened"], 4)
+
+    def test_a_resolver_says_where_the_endpoints_are_while_it_runs(self):
+        with Echo() as a, Echo() as b, Echo() as c, tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "list.json")
+            write_list(path, a.address, b.address)
+            with Running(None, "--resolver", f"file://{path}", "--rate", "200") as tool:
+                tool.says(f"{a.address} 50 % ", f"{b.address} 50 % ")
+                write_list(path, b.address, c.address)
+                tool.says(f"{b.address} 50 % ", f"{c.address} 50 % ")
+                report = tool.end()
+        self.assertEqual(report["failed"], 0)
+        self.assertEqual({each["address"] for each in report["endpoints"]}, {a.address, b.address, c.address})
+
+    def test_an_endpoint_that_says_it_does_not_serve_is_left_out_until_it_does(self):
+        service = "millrace.echo.Echo"
+        with Echo("--health") as a, Echo("--health") as b:
+            with Running([a.address, b.address], "--health", service, "--rate", "200") as tool:
+                tool.says(f"{a.address} 50 % ", "ready | ", "ready\n")
+                a.process.send_signal(signal.SIGUSR1)
+                tool.says(f"{a.address} 0 % ", " unhealthy", f"{b.address} 100 % ")
+                a.process.send_signal(signal.SIGUSR1)
+                tool.says(f"{a.address} 50 % ", "ready | ", "ready\n")
+                report = tool.end()
+        self.assertEqual(report["failed"], 0)
+        [first, second] = report["endpoints"]
+        self.assertEqual((first["ejections"], second["ejections"]), (1, 0))
+        self.assertEqual(first["ejection_reasons"], {"the server says NOT_SERVING": 1})
+        self.assertEqual(second["ejection_reasons"], {})
+        self.assertGreaterEqual(report["health_questions"], 2)
+
+    def test_an_endpoint_whose_calls_fail_is_ejected_and_the_report_says_why(self):
+        with Echo() as a, Echo("--status", "UNAVAILABLE") as b:
+            status, report, table = load([a.address, b.address], "--outlier", "--rate", "200", "--duration", "2s",
+                                         "--attempts", "5")
+        self.assertEqual((status, report["failed"]), (0, 0), table)
+        bad = report["endpoints"][1]
+        self.assertEqual(bad["ejection_reasons"], {"too many failures in a row": 1})
+        # five in a row, and those that were on their way
+        self.assertLess(bad["calls"], 40)
+        self.assertIn(f"{b.address}  ejected 1 x: too many failures in a row", table)
+
+    def test_connections_are_added_while_calls_wait_and_no_more_than_allowed(self):
+        with Echo("--delay", "20ms") as a:
+            with Running([a.address], "--watermark", "2", "--max-slots", "4", "--concurrency", "32") as tool:
+                tool.says("4 of 4 connections ready")
+                tool.says("4 of 4 connections ready")
+                sockets = established(a.address)
+                report = tool.end()
+        self.assertEqual(sockets, 4)
+        self.assertEqual(report["endpoints"][0]["connections_opened"], 4)
+        self.assertEqual(report["pool_size"][-1], 4)
+        # four connections of two calls of 20 ms each
+        self.assertLess(report["rps"], 400)
+
+    def test_a_watermark_of_one_sends_one_call_after_the_other(self):
+        with Echo("--delay", "10ms") as a:
+            status, report, table = load([a.address], "--watermark", "1", "--concurrency", "8", "--calls", "50")
+        self.assertEqual((status, report["ok"]), (0, 50), table)
+        self.assertLess(report["rps"], 100)
+
+    def test_parameters_come_from_a_file_and_flags_win_over_it(self):
+        with Echo() as a, Echo() as b, tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({"target": f"{a.address},{b.address}", "balance": "pick_first"}, file)
+            file.flush()
+            asked = ("--config", file.name, "--connections", "2", "--calls", "100")
+            _, report, table = load(None, *asked)
+            self.assertEqual(sorted(each["calls"] for each in report["endpoints"]), [0, 100], table)
+            _, report, table = load(None, *asked, "--balance", "round_robin")
+            self.assertEqual([each["calls"] for each in report["endpoints"]], [50, 50], table)
+
+    def test_the_endpoints_of_each_second_are_shown_when_there_are_several(self):
+        with Echo() as a:
+            _, _, table = load([a.address], "--rate", "50", "--duration", "1500ms")
+            self.assertIn("calls/s", table)
+            self.assertNotIn(f"{a.address} 100 %", table)
+
+
+def write_list(path, *addresses):
+    with open(path + ".next", "w") as file:
+        json.dump([{"targets": list(addresses)}], file)
+    os.rename(path + ".next", path)
 
 
 def established(address):

@@ -300,5 +300,7 @@ TEST_CASE("options: hedges come after a time or a percentile", "[load]") {
   REQUIRE(client.hedging);
   CHECK_FALSE(client.hedging->delay);
   CHECK(client.hedging->percentile == 95);
+  CHECK(client.hedging->max_attempts == 2);
+  CHECK(load::client_of(good({"--hedge", "p95", "--attempts", "5"})).hedging->max_attempts == 5);
   CHECK_FALSE(load::client_of(std::get<load::options>(parse({"--endpoints", "a:1", "--method", "/a.B/C"}))).hedging);
 }
