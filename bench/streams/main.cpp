@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // bench-streams: one stream of millrace beside one of gRPC's asynchronous API, in turns.
 #include "client.hpp"
+#include "report.hpp"
 #include "server.hpp"
 
 #include <support/backend.hpp>
 #include <support/flags.hpp>
-#include <support/median.hpp>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -26,27 +28,24 @@ using namespace std::chrono_literals;
 struct options {
   unsigned rounds = 5;
   std::chrono::nanoseconds window = 500ms;
+  std::string json{};  // a file, `-` for stdout, empty for nowhere
 };
 
 constexpr std::array<std::size_t, 3> sizes = {16, 1024, std::size_t{64} * 1024};
-
-/// What one pattern and size gave, round by round.
-struct row {
-  streams::named_pattern of;
-  std::size_t bytes;
-  std::vector<double> engine{};
-  std::vector<double> plain{};
-};
 
 options parse(int argc, char** argv) {
   CLI::App app("Messages a second over one stream, of millrace and of gRPC's asynchronous API, in turns.",
                "bench-streams");
   std::string rounds = "5", window = "500ms";
+  std::optional<std::string> json;
   app.add_option("--rounds", rounds, "Times each is measured (default 5)")->type_name("N");
   app.add_option("--window", window, "How long each is measured (default 500ms)")->type_name("D");
+  app.add_option("--json", json, "Write the figures there as JSON; - is stdout, and the table goes to stderr")
+      ->type_name("FILE");
   if (auto const help = bench::parse(app, argc, argv)) std::exit(bench::leave(*help));
   return {.rounds = static_cast<unsigned>(bench::whole("--rounds", rounds, {1, 1000})),
-          .window = bench::duration("--window", window, {50ms, 1min})};
+          .window = bench::duration("--window", window, {50ms, 1min}),
+          .json = json ? bench::output("--json", *json) : ""};
 }
 
 std::string target_of(bench::child& server) {
@@ -56,18 +55,25 @@ std::string target_of(bench::child& server) {
   return line.substr(at);
 }
 
-double mib(double messages, std::size_t bytes) { return messages * static_cast<double>(bytes) / (1024 * 1024); }
-
-void print(std::vector<row> const& rows) {
-  fmt::print("| pattern | message | millrace msg/s | MiB/s | gRPC CQ msg/s | MiB/s | ratio |\n");
-  fmt::print("|---|---:|---:|---:|---:|---:|---:|\n");
-  for (row const& one : rows) {
-    std::vector<double> ratios;
-    for (std::size_t at = 0; at < one.engine.size(); ++at) ratios.push_back(one.engine[at] / one.plain[at]);
-    double const engine = bench::median(one.engine), plain = bench::median(one.plain);
-    fmt::print("| {} | {} B | {:.0f} | {:.1f} | {:.0f} | {:.1f} | {:.2f} |\n", one.of.name, one.bytes, engine,
-               mib(engine, one.bytes), plain, mib(plain, one.bytes), bench::median(std::move(ratios)));
+std::vector<streams::row> empty_rows() {
+  std::vector<streams::row> rows;
+  for (auto const& of : streams::patterns) {
+    for (std::size_t const bytes : sizes) rows.push_back({.of = of, .bytes = bytes});
   }
+  return rows;
+}
+
+void measure(streams::row& one, options const& asked, bool engine_first, streams::client& engine,
+             streams::client& plain) {
+  streams::workload const what{.of = one.of, .message_bytes = one.bytes, .warm_up = 100ms, .window = asked.window};
+  if (engine_first) one.engine.push_back(engine.run(what));
+  one.plain.push_back(plain.run(what));
+  if (!engine_first) one.engine.push_back(engine.run(what));
+}
+
+bool publish(options const& asked, streams::report const& all) {
+  fmt::print(asked.json == "-" ? stderr : stdout, "{}", to_table(all));
+  return asked.json.empty() || bench::write_text(to_json(all), asked.json);
 }
 
 int compare(options const& asked) {
@@ -75,23 +81,22 @@ int compare(options const& asked) {
   std::string const target = target_of(server);
   auto const engine = streams::make_engine(target);
   auto const plain = streams::make_plain(target);
-  std::vector<row> rows;
-  for (auto const& of : streams::patterns) {
-    for (std::size_t const bytes : sizes) rows.push_back({.of = of, .bytes = bytes});
-  }
+  char const* const commit = std::getenv("MILLRACE_COMMIT");  // from ./dev bench
+  streams::report all{.commit = commit == nullptr ? "unknown" : commit,
+                      .rounds = asked.rounds,
+                      .window_ms = std::chrono::duration<double, std::milli>(asked.window).count(),
+                      .rows = empty_rows()};
   for (unsigned round = 0; round < asked.rounds; ++round) {
     fmt::print(stderr, "bench-streams: round {} of {}\n", round + 1, asked.rounds);
-    for (row& one : rows) {
+    for (streams::row& one : all.rows) {
       if (bench::interrupted()) return 130;
-      streams::workload const what{.of = one.of, .message_bytes = one.bytes, .warm_up = 100ms, .window = asked.window};
       // who goes first changes, so that neither always finds what the other left
-      if (round % 2 == 0) one.engine.push_back(engine->run(what));
-      one.plain.push_back(plain->run(what));
-      if (round % 2 != 0) one.engine.push_back(engine->run(what));
+      measure(one, asked, round % 2 == 0, *engine, *plain);
     }
   }
-  print(rows);
-  return 0;
+  if (publish(asked, all)) return 0;
+  fmt::print(stderr, "bench-streams: --json '{}': it could not be written\n", asked.json);
+  return 1;
 }
 
 }  // namespace
