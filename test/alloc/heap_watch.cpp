@@ -16,6 +16,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -138,7 +139,9 @@ class symbol_table {
   std::map<std::uintptr_t, std::pair<std::uintptr_t, std::string>> functions_;
 };
 
-enum class owner { nobody, engine, grpc, protobuf };
+constexpr std::array<std::string_view, 4> memory_givers{"grpc_slice_", "grpc_byte_buffer_", "grpc_raw_", "gpr_"};
+
+enum class owner { nobody, engine, grpc, grpc_memory, protobuf };
 
 owner owner_of(std::string_view symbol) {
   if (symbol.starts_with("_ZN") || symbol.starts_with("_ZNK")) {
@@ -155,14 +158,23 @@ owner owner_of(std::string_view symbol) {
   return owner::engine;
 }
 
+// what gRPC exports to make memory for its caller
+bool gives_memory(char const* symbol) {
+  if (symbol == nullptr) return false;
+  std::string_view const name = symbol;
+  return std::any_of(memory_givers.begin(), memory_givers.end(),
+                     [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
 owner owner_of_library(void const* address) {
   Dl_info where{};
-  if (dladdr(address, &where) == 0 || where.dli_fname == nullptr) return owner::grpc;
+  if (dladdr(address, &where) == 0 || where.dli_fname == nullptr) return owner::nobody;
   std::string_view const path = where.dli_fname;
   for (auto const* const library : {"/libc.so", "/libstdc++", "/libgcc_s", "/ld-linux"}) {
     if (path.find(library) != path.npos) return owner::nobody;
   }
-  return path.find("/libproto") != path.npos ? owner::protobuf : owner::grpc;
+  if (path.find("/libproto") != path.npos) return owner::protobuf;
+  return gives_memory(where.dli_sname) ? owner::grpc_memory : owner::grpc;
 }
 
 std::string readable(std::string_view symbol) {
@@ -173,6 +185,53 @@ std::string readable(std::string_view symbol) {
   if (made.size() > 160) made.resize(160);
   return made;
 }
+
+/// Says whose an allocation was. Remembers what it looked up: dladdr takes long.
+class attribution {
+ public:
+  owner of(stack const& one) {
+    owner inner = owner::nobody;
+    for (int frame = 0; frame < one.size; ++frame) {
+      owner const here = known(address_in(one, frame));
+      if (here == owner::nobody) continue;
+      if (here == owner::engine || here == owner::protobuf) {
+        // who calls a giver of memory by its name wants the memory
+        return inner == owner::nobody ? here : inner;
+      }
+      inner = here;
+    }
+    return inner == owner::nobody ? owner::nobody : owner::grpc;
+  }
+
+  /// Its innermost frames of the engine's, for people.
+  std::string callers(stack const& one) {
+    std::string text;
+    int left = 4;
+    for (int frame = 0; frame < one.size && left > 0; ++frame) {
+      if (left == 4 && known(address_in(one, frame)) == owner::nobody) continue;
+      text += "\n    " + readable(symbols_.name_of(address_in(one, frame)));
+      --left;
+    }
+    return text;
+  }
+
+ private:
+  static void const* address_in(stack const& one, int frame) {
+    return static_cast<char const*>(one.frames[static_cast<std::size_t>(frame)]) - 1;
+  }
+
+  owner known(void const* address) {
+    auto const [at, added] = owners_.try_emplace(address, owner::nobody);
+    if (added) {
+      std::string_view const symbol = symbols_.name_of(address);
+      at->second = symbol.empty() ? owner_of_library(address) : owner_of(symbol);
+    }
+    return at->second;
+  }
+
+  symbol_table symbols_;
+  std::unordered_map<void const*, owner> owners_;
+};
 
 }  // namespace
 
@@ -188,32 +247,20 @@ heap_watch::~heap_watch() { watching = false; }
 
 heap_counts heap_watch::stop() {
   watching = false;
-  static symbol_table const symbols;
+  static attribution whose;
   heap_counts counts;
   std::map<std::string, std::uint64_t> by_engine;
   for (std::size_t at = 0; at < recorded; ++at) {
     stack const& one = stacks[at];
-    owner found = owner::nobody;
-    int frame = 0;
-    for (; frame < one.size && found == owner::nobody; ++frame) {
-      void const* const address = static_cast<char const*>(one.frames[static_cast<std::size_t>(frame)]) - 1;
-      std::string_view const symbol = symbols.name_of(address);
-      found = symbol.empty() ? owner_of_library(address) : owner_of(symbol);
-    }
-    switch (found) {
-      case owner::nobody:
+    switch (whose.of(one)) {
+      case owner::nobody: ++counts.nobody; break;
       case owner::grpc: ++counts.grpc; break;
+      case owner::grpc_memory: ++counts.slices; break;
       case owner::protobuf: ++counts.protobuf; break;
-      case owner::engine: {
+      case owner::engine:
         ++counts.engine;
-        std::string text;
-        for (int up = frame - 1; up < one.size && up < frame + 4; ++up) {
-          text += "\n    " +
-                  readable(symbols.name_of(static_cast<char const*>(one.frames[static_cast<std::size_t>(up)]) - 1));
-        }
-        ++by_engine[text];
+        ++by_engine[whose.callers(one)];
         break;
-      }
     }
   }
   std::vector<std::pair<std::uint64_t, std::string>> ranked;

@@ -92,21 +92,32 @@ class grpc_call_handle {
     if (call_ != nullptr) grpc_call_cancel(call_, nullptr);
   }
 
-  /// The call's peer is its connection's address once it has been given to one, and the channel's target before.
-  bool reached_a_connection() const { return !peer().empty(); }
+  /// Whether it was given to a connection.
+  bool reached_a_connection() const noexcept { return call_ != nullptr && !names(*this).same(); }
 
   /// Of the connection; empty before there is one.
   std::string peer() const {
     if (call_ == nullptr) return {};
-    char* const peer = grpc_call_get_peer(call_);
-    char* const target = grpc_channel_get_target(channel_);
-    std::string found = std::string_view(peer) != std::string_view(target) ? peer : "";
-    gpr_free(peer);
-    gpr_free(target);
-    return found;
+    names const both(*this);
+    return both.same() ? "" : both.peer;
   }
 
  private:
+  // the call's peer is its connection's address once it has been given to one, and the channel's target before
+  struct names {
+    explicit names(grpc_call_handle const& of) noexcept
+        : peer(grpc_call_get_peer(of.call_)), target(grpc_channel_get_target(of.channel_)) {}
+    names(names const&) = delete;
+    names& operator=(names const&) = delete;
+    ~names() {
+      gpr_free(peer);
+      gpr_free(target);
+    }
+    bool same() const noexcept { return std::string_view(peer) == target; }
+    char* peer;
+    char* target;
+  };
+
   ::grpc_call* call_ = nullptr;
   ::grpc_channel* channel_ = nullptr;
 };
