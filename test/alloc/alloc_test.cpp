@@ -56,6 +56,7 @@ class meter {
     return counts_;
   }
 
+  heap_counts const& counts() const noexcept { return counts_; }
   int retried() const noexcept { return retried_; }
   std::string const& engine_stacks() const { return watch_->engine_stacks(); }
 
@@ -164,6 +165,8 @@ void check_none(bench& on, char const* what) {
   CHECK(counts.protobuf >= measured);
 }
 
+double slices(bench const& on) { return static_cast<double>(on.count.counts().slices) / measured; }
+
 void heading() {
   static bool const printed = std::printf("%-58s %8s %8s %8s %8s\n", "allocations a call, 64 in flight, 5000 calls",
                                           "engine", "slices", "gRPC", "protobuf") > 0;
@@ -222,6 +225,22 @@ TEST_CASE("alloc: nor with an observer, interceptors and retries", "[alloc]") {
     on.callbacks();
     check_none(on, "callbacks, one call in 20 retried");
   }
+}
+
+TEST_CASE("alloc: requests share slabs of 32 KiB, so that few of them take memory for their bytes", "[alloc]") {
+  heading();
+  auto const per_call = [](std::size_t bytes) {
+    bench on;
+    on.request = saying(std::string(bytes, 'x'));
+    on.callbacks();
+    check_none(on, ("callbacks, " + std::to_string(bytes) + " bytes").c_str());
+    return slices(on);
+  };
+  CHECK(per_call(16) == 0);  // inside the slice itself
+  CHECK(per_call(64) <= 1. / 450);
+  CHECK(per_call(1024) <= 1. / 30);
+  CHECK(per_call(4096) <= 1. / 6);
+  CHECK(per_call(10'000) == 1);  // large ones get a block of their own
 }
 
 TEST_CASE("alloc: a co_awaited call with the default token allocates nothing of the engine's", "[alloc]") {

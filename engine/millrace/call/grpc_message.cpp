@@ -35,6 +35,9 @@ void* share(void* bytes) { return grpc_byte_buffer_copy(buffer_of(bytes)); }
 
 void release(void* bytes) noexcept { grpc_byte_buffer_destroy(buffer_of(bytes)); }
 
+constexpr std::size_t slab_size = 32 * 1024;
+constexpr std::size_t largest_in_slab = slab_size / 4;  // what is wasted at a slab's end is less
+
 // what a message of slice_kind points to
 struct slice_block {
   loop* on;
@@ -49,6 +52,38 @@ grpc_slice const& slice_of(void const* bytes) noexcept { return static_cast<slic
 
 std::string_view view(grpc_slice const& slice) noexcept {
   return {reinterpret_cast<char const*>(GRPC_SLICE_START_PTR(slice)), GRPC_SLICE_LENGTH(slice)};
+}
+
+/// Where a thread puts its requests, one behind the other, in slabs that gRPC counts the references to: a slab is freed with the
+/// last request in it, on whatever thread that goes (docs/design/0012-requests-in-slabs.md).
+class slab {
+ public:
+  slab() noexcept = default;
+  slab(slab const&) = delete;
+  slab& operator=(slab const&) = delete;
+  ~slab() { grpc_slice_unref(all_); }
+
+  grpc_slice cut(std::size_t size) {
+    if (GRPC_SLICE_LENGTH(all_) - used_ < size) renew();
+    used_ += size;
+    return grpc_slice_sub(all_, used_ - size, used_);
+  }
+
+ private:
+  void renew() {
+    grpc_slice_unref(all_);
+    all_ = GRPC_SLICE_MALLOC(slab_size);
+    used_ = 0;
+  }
+
+  grpc_slice all_ = grpc_empty_slice();
+  std::size_t used_ = 0;
+};
+
+grpc_slice make_slice(std::size_t size) {
+  if (size <= GRPC_SLICE_INLINED_SIZE || size > largest_in_slab) return GRPC_SLICE_MALLOC(size);
+  thread_local slab shared;
+  return shared.cut(size);
 }
 
 std::size_t slice_size(void const* bytes) noexcept { return GRPC_SLICE_LENGTH(slice_of(bytes)); }
@@ -92,7 +127,7 @@ grpc_byte_buffer* core_of(message const& of) noexcept {
 }
 
 message make_message(loop& on, std::size_t size, unsigned char*& into) {
-  slice_block* const block = make_block(on, GRPC_SLICE_MALLOC(size));
+  slice_block* const block = make_block(on, make_slice(size));
   into = GRPC_SLICE_START_PTR(block->slice);
   return {block, slice_kind};
 }

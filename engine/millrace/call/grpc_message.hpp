@@ -27,7 +27,7 @@ extern message_kind const byte_buffer_kind;
 /// allocation. May outlive its loop, and go on any thread.
 extern message_kind const slice_kind;
 
-/// `size` bytes for the caller to write to `into`. Any thread.
+/// `size` bytes for the caller to write to `into`, of a slab that this thread's requests share. Any thread.
 message make_message(loop& on, std::size_t size, unsigned char*& into);
 
 /// Serialises a protobuf message into one slice. Empty when it is larger than protobuf's limit of 2 GiB. Any thread.
