@@ -37,6 +37,7 @@ class meter {
  public:
   /// True while there are calls to start.
   bool more() const noexcept { return started_ < warm_up + measured + in_flight; }
+  bool done() const noexcept { return !more() && answered_ == started_; }
   /// The how manieth call it is.
   int start() noexcept { return ++started_; }
 
@@ -130,11 +131,23 @@ struct bench {
 
   template <class Token>
   void coroutines(Token token) {
-    for (int call = 0; call < in_flight; ++call) co_spawn(loop, converse(token), asio::detached);
+    begin(token);
     loop.run();
   }
 
+  /// For a host that owns the thread.
+  template <class Token>
+  void polled_coroutines(Token token) {
+    begin(token);
+    while (!count.done()) loop.poll();
+  }
+
  private:
+  template <class Token>
+  void begin(Token token) {
+    for (int call = 0; call < in_flight; ++call) co_spawn(loop, converse(token), asio::detached);
+  }
+
   echo::EchoRequest const& next() { return count.start() % fails_each == 0 && retries ? once_more : request; }
 
   void call_back() {
@@ -255,6 +268,17 @@ TEST_CASE("alloc: a co_awaited call with use_awaitable allocates nothing of the 
   bench on;
   on.coroutines(asio::use_awaitable);
   check_none(on, "coroutines, use_awaitable");
+}
+
+TEST_CASE("alloc: nor does one on a loop that its host polls", "[alloc]") {
+  heading();
+  auto const measure = [](char const* what, auto token) {
+    bench on;
+    on.polled_coroutines(token);
+    check_none(on, what);
+  };
+  measure("coroutines, default token, polled", asio::deferred);
+  measure("coroutines, use_awaitable, polled", asio::use_awaitable);
 }
 
 TEST_CASE("alloc: nor with everything on at once, for callbacks and coroutines", "[alloc]") {

@@ -21,6 +21,10 @@
 #include <string_view>
 #include <vector>
 
+namespace boost::asio {
+class io_context;
+}
+
 namespace millrace {
 
 /// What `loop::stop` found.
@@ -198,7 +202,7 @@ class loop : public boost::asio::execution_context {
   static constexpr std::size_t batch = 256;  // operations or events a phase takes a turn
 
   std::size_t drive(time_point until);
-  std::size_t drive_turns(time_point until);
+  void drive_turns(time_point until);
   void turn(time_point until);
   void run_ready();
   void end_phase() noexcept;
@@ -219,6 +223,7 @@ class loop : public boost::asio::execution_context {
 
   std::unique_ptr<port> port_;
   block_pool memory_;
+  std::unique_ptr<boost::asio::io_context> frames_;  // what `run` runs inside of
   timer_queue timers_;
   queue ready_;
   queue refused_;

@@ -18,7 +18,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include <algorithm>
 #include <future>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -47,7 +49,51 @@ struct alarm_waiter {
   tag<&alarm_waiter::on_back> op{*this};
 };
 
+/// Says how long the loop wants to wait, and lets that time pass at once.
+class waits final : public port {
+ public:
+  time_point now() noexcept override { return now_; }
+  void wait(time_point until, std::size_t, sink) override {
+    asked.push_back(until);
+    if (until != poll && until != never) now_ = std::max(now_, until);
+  }
+  void wake() noexcept override {}
+
+  void take(duration time) noexcept { now_ += time; }
+
+  std::vector<time_point> asked;
+
+ private:
+  time_point now_{1s};
+};
+
 }  // namespace
+
+TEST_CASE("loop: does not wait while timers are due, more than a turn takes or due since its handlers ran", "[loop]") {
+  auto made = std::make_unique<waits>();
+  waits& port = *made;
+  millrace::loop loop(std::move(made));
+  time_point const due = port.now() + 1s;
+  std::vector<std::unique_ptr<millrace::steady_timer>> timers;
+  int fired = 0;
+  auto const arm = [&](time_point at) {
+    timers.push_back(std::make_unique<millrace::steady_timer>(loop, at));
+    timers.back()->async_wait([&](boost::system::error_code) { ++fired; });
+  };
+
+  for (int n = 0; n < 600; ++n) arm(due);
+  loop.run();
+  CHECK(fired == 600);
+  CHECK(std::count(port.asked.begin(), port.asked.end(), due) == 1);
+  CHECK(std::count(port.asked.begin(), port.asked.end(), millrace::port::poll) == std::ssize(port.asked) - 1);
+
+  port.asked.clear();
+  arm(port.now() + 1ms);
+  asio::post(loop, [&] { port.take(2ms); });
+  loop.run();
+  CHECK(fired == 601);
+  CHECK(std::count(port.asked.begin(), port.asked.end(), millrace::port::poll) == std::ssize(port.asked));
+}
 
 TEST_CASE("loop: run returns at once when there is nothing to do", "[loop]") {
   millrace::loop loop;
