@@ -6,6 +6,8 @@
 
 #include <support/catch.hpp>
 #include <support/echo_server.hpp>
+#include <support/http2_server.hpp>
+#include <support/wait.hpp>
 
 #include <google/protobuf/descriptor.pb.h>
 #include <boost/asio/awaitable.hpp>
@@ -16,7 +18,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include <future>
 #include <optional>
+#include <string>
 
 using namespace millrace;
 using namespace std::chrono_literals;
@@ -48,6 +52,18 @@ rpc_result<EchoReply> call(millrace::loop& loop, client<Echo> echo, EchoRequest 
   loop.run();
   REQUIRE(answer);
   return std::move(*answer);
+}
+
+/// What a request's headers say of the time it has; -1 for nothing.
+int milliseconds_told(std::string const& block) {
+  std::string const name = "grpc-timeout";
+  auto const at = block.find(name);
+  if (at == block.npos) return -1;
+  auto const size = static_cast<std::size_t>(block.at(at + name.size()));
+  std::string const value = block.substr(at + name.size() + 1, size);
+  INFO("grpc-timeout: " << value);
+  REQUIRE_THAT(value, Catch::EndsWith("m"));
+  return std::stoi(value);
 }
 
 }  // namespace
@@ -158,6 +174,31 @@ TEST_CASE("live: the deadline ends a call that the server holds up", "[live]") {
   REQUIRE(reply.has_error());
   CHECK(reply.error().error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
   CHECK(info.origin == call_end::deadline);
+}
+
+TEST_CASE("live: a call that nobody answers is ended by this side at its deadline, which the server was told",
+          "[live]") {
+  for (bool const minimal : {true, false}) {
+    std::promise<std::string> sent;
+    test::http2_server server([&](auto& request) { sent.set_value(request.block()); });
+    millrace::loop loop;
+    millrace::pool pool{loop, {.target = server.address(), .minimal_stack = minimal}};
+    std::optional<rpc_result<EchoReply>> answer;
+    call_info info;
+    auto const start = millrace::clock::now();
+    client<Echo>(pool).async_call<&Echo::Stub::PrepareAsyncSay>(
+        saying("x"), {.timeout = 300ms, .info = &info},
+        [&](rpc_result<EchoReply> reply) { answer = std::move(reply); });
+    test::run_until(loop, "the call's end", [&] { return answer.has_value(); });
+    CHECK(millrace::clock::now() - start >= 300ms);
+    REQUIRE(answer->has_error());
+    CHECK(answer->error().error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
+    CHECK(info.origin == call_end::deadline);
+    CHECK(info.attempts == 1);
+    auto const told = milliseconds_told(sent.get_future().get());
+    CHECK(told > 0);
+    CHECK(told <= 310);  // gRPC rounds what it writes up to 10 ms
+  }
 }
 
 TEST_CASE("live: terminal cancellation cuts a call off", "[live]") {

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -32,6 +33,9 @@ class http2_server {
    public:
     /// Which request this is to the server, from 1.
     int number() const noexcept { return number_; }
+
+    /// Its headers, compressed: names and values that gRPC has not sent before are in it as they are, each behind its length.
+    std::string const& block() const noexcept { return block_; }
 
     /// `:status: 200` and content-type, as a response begins, with `more` behind them.
     void headers(fields const& more = {}, bool end = false) {
@@ -72,7 +76,8 @@ class http2_server {
 
    private:
     friend class http2_server;
-    exchange(int socket, std::uint32_t stream, int number) : socket_(socket), stream_(stream), number_(number) {}
+    exchange(int socket, std::uint32_t stream, int number, std::string const& block)
+        : socket_(socket), stream_(stream), number_(number), block_(block) {}
 
     static void append(std::string& block, std::string_view key, std::string_view value) {
       block += '\0';  // literal, not indexed, with a new name
@@ -86,6 +91,7 @@ class http2_server {
     int socket_;
     std::uint32_t stream_;
     int number_;
+    std::string const& block_;
   };
   using script = std::function<void(exchange&)>;
 
@@ -159,6 +165,7 @@ class http2_server {
   void serve(int socket) {
     send_all(socket, greeting_);
     std::string head, payload;
+    std::map<std::uint32_t, std::string> blocks;
     if (!receive(socket, head, 24)) return;  // PRI * HTTP/2.0 …
     while (receive(socket, head, 9)) {
       auto const byte = [&](std::size_t at) {
@@ -170,9 +177,11 @@ class http2_server {
       if (!receive(socket, payload, size)) return;
       if ((type == 4 || type == 6) && (flags & 1) == 0)
         send_all(socket, frame(static_cast<int>(type), 1, 0, type == 6 ? payload : ""));
-      if (type <= 1 && (flags & 1) != 0) {  // DATA or HEADERS that ends the request
-        exchange one(socket, stream, ++requests_);
+      if (type == 1 || type == 9) blocks[stream] += payload;  // HEADERS or CONTINUATION
+      if (type <= 1 && (flags & 1) != 0) {                    // DATA or HEADERS that ends the request
+        exchange one(socket, stream, ++requests_, blocks[stream]);
         script_(one);
+        blocks.erase(stream);
       }
     }
   }
