@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the engine does on its channels in gRPC's place: message sizes, deadlines.
 #include <millrace/call/client.hpp>
+#include <millrace/pool/grpc_channel.hpp>
+#include <millrace/pool/method.hpp>
 
+#include <support/call_once.hpp>
 #include <support/catch.hpp>
 #include <support/echo_server.hpp>
 #include <support/http2_server.hpp>
 
 #include <grpc/grpc.h>
 #include <grpc/support/alloc.h>
+#include <grpcpp/create_channel.h>
 
 #include <future>
 #include <memory>
-#include <optional>
+#include <set>
 #include <string>
 
 using namespace millrace;
@@ -22,30 +26,77 @@ using echo::EchoRequest;
 
 namespace {
 
-rpc_result<EchoReply> say(millrace::loop& loop, client<Echo> echo, std::string text) {
-  EchoRequest request;
-  request.set_text(std::move(text));
-  std::optional<rpc_result<EchoReply>> answer;
-  echo.async_call<&Echo::Stub::PrepareAsyncSay>(request, {.timeout = 20s},
-                                                [&](rpc_result<EchoReply> reply) { answer = std::move(reply); });
-  loop.run();
-  REQUIRE(answer);
-  return std::move(*answer);
+using test::saying;
+
+// the reply's time_left_ms then takes three bytes each time
+constexpr auto timeout = 100s;
+
+rpc_result<EchoReply> say(millrace::loop& loop, client<Echo> const& echo, EchoRequest request,
+                          call_options options = {}) {
+  options.timeout = timeout;
+  return test::call_once(loop, echo, request, std::move(options));
+}
+rpc_result<EchoReply> say(millrace::loop& loop, client<Echo> const& echo, std::string text) {
+  return say(loop, echo, saying(std::move(text)));
+}
+
+/// The same through gRPC's own stub.
+grpc::Status say(Echo::Stub& stub, std::string text, EchoReply& reply) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + timeout);
+  return stub.Say(&context, saying(std::move(text)), &reply);
+}
+
+enum class way { request, response };
+constexpr std::size_t limit = 1000;
+
+pool_params limited(way which, pool_params params) {
+  (which == way::request ? params.max_request_bytes : params.max_response_bytes) = limit;
+  return params;
+}
+
+std::unique_ptr<Echo::Stub> limited_stub(way which, std::string const& address) {
+  grpc::ChannelArguments args;
+  which == way::request ? args.SetMaxSendMessageSize(limit) : args.SetMaxReceiveMessageSize(limit);
+  return Echo::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), args));
+}
+
+/// What to say for a message of so many bytes, which begins with the text's tag and two bytes of length.
+std::string text_for(way which, std::size_t bytes) {
+  std::size_t const time_left = which == way::response ? 4 : 0;
+  return std::string(bytes - 3 - time_left, 'x');
 }
 
 }  // namespace
 
-TEST_CASE("live: a response over the limit is RESOURCE_EXHAUSTED, one at it is not", "[live][size]") {
-  for (bool const minimal : {true, false}) {
-    test::echo_server server;
-    millrace::loop loop;
-    millrace::pool pool{loop, {.target = server.address(), .max_response_bytes = 1000, .minimal_stack = minimal}};
-    CHECK(say(loop, pool, std::string(900, 'x')).has_value());
-    auto const reply = say(loop, pool, std::string(2000, 'x'));
-    REQUIRE(reply.has_error());
-    CHECK(reply.error().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
-    CHECK_THAT(reply.error().error_message(), Catch::StartsWith("Received message larger than max ("));
-    CHECK_THAT(reply.error().error_message(), Catch::EndsWith(" vs. 1000)"));
+TEST_CASE("live: a message over the limit ends its call as gRPC would, and one at it does not, whichever way it goes",
+          "[live][size]") {
+  test::echo_server server;
+  auto const way = GENERATE(way::request, way::response);
+  bool const minimal = GENERATE(true, false);
+  CAPTURE(way == way::request, minimal);
+  millrace::loop loop;
+  millrace::pool pool{loop, limited(way, {.target = server.address(), .minimal_stack = minimal})};
+  auto const stub = limited_stub(way, server.address());
+  for (std::size_t const bytes : {limit, limit + 1}) {
+    std::string const text = text_for(way, bytes);
+    int const before = server.calls();
+    call_info info;
+    auto const reply = say(loop, pool, saying(text), {.info = &info});
+    CHECK(info.attempts == 1);
+    int const calls = server.calls() - before;
+    EchoReply expected;
+    auto const as_grpc = say(*stub, text, expected);
+    CHECK(as_grpc.ok() == (bytes == limit));
+    CHECK(calls == (way == way::request && bytes > limit ? 0 : 1));
+    if (reply) {
+      CHECK(as_grpc.ok());
+      CHECK((way == way::response ? reply->ByteSizeLong() : saying(text).ByteSizeLong()) == limit);
+    } else {
+      CHECK(reply.error().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+      CHECK(reply.error().error_code() == as_grpc.error_code());
+      CHECK(reply.error().error_message() == as_grpc.error_message());
+    }
   }
 }
 
@@ -77,15 +128,47 @@ TEST_CASE("live: the default limit of a response is gRPC's 4 MiB", "[live][size]
   CHECK(say(loop, pool, std::string(4'000'000, 'x')).has_value());
 }
 
-TEST_CASE("live: a request over the limit is refused before it is sent, and not retried", "[live][size]") {
+TEST_CASE("live: a numbered method is registered with gRPC on each slot, and one without a number never",
+          "[live][channel]") {
+  millrace::loop loop;
+  pool_params const params{.target = "127.0.0.1:1"};
+  grpc_channel_factory factory(loop, params);
+  auto* const first = static_cast<millrace::grpc_channel*>(factory.open({.address = "127.0.0.1:1"}));
+  auto* const second = static_cast<millrace::grpc_channel*>(factory.open({.address = "127.0.0.1:1"}));
+  method const& one = method::numbered("/millrace.echo.Echo/Say");
+  method const& other = method::numbered("/millrace.echo.Echo/None");
+  void* const handle = first->registered(one);
+  CHECK(handle != nullptr);
+  CHECK(first->registered(other) != handle);
+  CHECK(first->registered(one) == handle);
+  CHECK(second->registered(one) != handle);
+  CHECK(first->registered(method::unnumbered("/millrace.echo.Echo/Say")) == nullptr);
+  channel::drop_user(first);
+  channel::drop_user(second);
+}
+
+TEST_CASE("live: a call has the metadata that it was given, and none besides", "[live][channel]") {
   test::echo_server server;
   millrace::loop loop;
-  millrace::pool pool{loop, {.target = server.address(), .max_request_bytes = 1000}};
-  auto const reply = say(loop, pool, std::string(2000, 'x'));
-  REQUIRE(reply.has_error());
-  CHECK(reply.error().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
-  CHECK_THAT(reply.error().error_message(), Catch::StartsWith("Sent message larger than max ("));
-  CHECK(server.calls() == 0);
+  millrace::pool pool{loop, {.target = server.address()}};
+  client<Echo> const echo(pool, {.retry = {.max_attempts = 2, .initial_backoff = 1ms}});
+  auto const keys = [&](call_options options, EchoRequest request = saying("x")) {
+    CHECK(say(loop, echo, std::move(request), std::move(options)).has_value());
+    return server.last_keys();
+  };
+  EchoReply ignored;
+  CHECK(say(*limited_stub(way::response, server.address()), "x", ignored).ok());
+  std::set<std::string> const always = server.last_keys();
+  std::set<std::string> more = always;
+  CHECK(keys({}) == always);
+  metadata_pairs const mine{{"x-mine", "1"}};
+  more.insert("x-mine");
+  CHECK(keys({.metadata = mine}) == more);
+  EchoRequest again = saying("x");
+  again.set_code(grpc::StatusCode::UNAVAILABLE);
+  again.set_ok_after_attempts(1);
+  more.insert("grpc-previous-rpc-attempts");
+  CHECK(keys({.metadata = mine}, again) == more);
 }
 
 TEST_CASE("live: a peer that falls silent under a call is given up by keepalive, long before the deadline",

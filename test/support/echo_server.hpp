@@ -63,6 +63,14 @@ class echo_server final : private millrace::echo::Echo::Service {
     return all;
   }
 
+  /// The names of all the last call had.
+  std::set<std::string> last_keys() const {
+    std::lock_guard const lock(mutex_);
+    std::set<std::string> all;
+    for (auto const& [key, value] : last_metadata_) all.insert(key);
+    return all;
+  }
+
   /// The client sockets that calls came from.
   std::size_t connections() const {
     std::lock_guard const lock(mutex_);
