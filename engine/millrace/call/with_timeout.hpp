@@ -2,6 +2,7 @@
 #pragma once
 
 #include <millrace/base/errc.hpp>
+#include <millrace/base/status.hpp>
 #include <millrace/call/result.hpp>
 #include <millrace/loop/steady_timer.hpp>
 #include <millrace/time/clock.hpp>
@@ -9,6 +10,7 @@
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/system/error_code.hpp>
+#include <boost/system/result.hpp>
 
 #include <array>
 #include <cstddef>
@@ -26,13 +28,20 @@ inline void say_timed_out(boost::system::error_code& how) {
   if (how) how = make_error_code(errc::timed_out);
 }
 
-template <class T>
-void say_timed_out(rpc_result<T>& how) {
-  if (!how) how = grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "timed out");
+inline void say_timed_out(status& how) {
+  if (!how.ok()) how = {status_code::deadline_exceeded, "timed out", {}};
 }
 
 inline void say_timed_out(grpc::Status& how) {
   if (!how.ok()) how = grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "timed out");
+}
+
+template <class T, class Status>
+void say_timed_out(boost::system::result<T, Status>& how) {
+  if (how) return;
+  Status why = how.error();
+  say_timed_out(why);
+  how = std::move(why);
 }
 
 // its time runs from when it is started, not from when it is described; whoever describes it keeps the timer
@@ -52,8 +61,8 @@ inline auto async_elapse(steady_timer& timer, duration after) {
 /// cancellation, and completes when it has noticed. An error it then ends with becomes `errc::timed_out`, or DEADLINE_EXCEEDED;
 /// a success that was quicker stays one.
 ///
-/// The first argument of the operation's signature is an error_code, an rpc_result or a grpc::Status; so is that of what is
-/// returned, another operation that has not started. Thread: the loop's. A single call needs none of this: call_options::timeout.
+/// The first argument of the operation's signature is an error_code, an rpc_result or a grpc::Status (in the simulator: a call_result or a
+/// status); so is that of what is returned, another operation that has not started. Thread: the loop's. A single call needs none of this: call_options::timeout.
 template <class Operation>
 [[nodiscard]] auto with_timeout(loop& on, duration after, Operation operation) {
   using namespace boost::asio;
