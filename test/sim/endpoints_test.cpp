@@ -207,6 +207,34 @@ TEST_CASE("story: after a good answer a resolver's failures change nothing", "[s
   CHECK(contains(seen.failures[1], "a:1"));
 }
 
+TEST_CASE("story: endpoints that go before the first call leave a pool that works", "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1,b:1"}}};
+  world.net().add("c:1");
+  world.at(1s, [&] { world.pool().update_endpoints(set_of({"b:1", "c:1"})); });
+  make_calls(world, 2s, 3s, 10ms);
+  world.run_calls();
+  CHECK(count_ok(world) == 100);
+  CHECK(world.net()["a:1"].connections_made() == 0);
+  CHECK(world.net()["b:1"].received() == 50);
+}
+
+TEST_CASE("story: an endpoint that is drained before the first call is drained at once, and the pool works",
+          "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1,b:1"}}};
+  std::optional<error_code> result;
+  world.at(1s, [&] { world.pool().async_drain_endpoint("a:1", 10s, [&](error_code error) { result = error; }); });
+  make_calls(world, 2s, 3s, 10ms);
+  world.run_until(1001ms);
+  CHECK(result == error_code{});
+  world.run_calls();
+  CHECK(count_ok(world) == 100);
+  CHECK(world.net()["a:1"].connections_made() == 0);
+  CHECK_FALSE(world.pool().readmit_endpoint("a:1"));
+  make_calls(world, 3s, 4s, 10ms);
+  world.run_calls();
+  CHECK(world.net()["a:1"].received() >= 45);
+}
+
 TEST_CASE("story: an empty set fails calls at once, and says so", "[sim][endpoints]") {
   world world{{.pool = {.target = "a:1"}, .client = {.retry = {.max_attempts = 1}}}};
   world.pool().open();

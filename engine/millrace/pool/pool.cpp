@@ -683,6 +683,8 @@ void pool::keep_house() {
     refuse_the_hopeless();
     serve_ready_waits();
     if (waiters_.empty()) heed_outside_calls();
+  } else if (phase_ == phase::fresh) {
+    sweep();  // endpoints may go before the first call comes
   } else {
     check_drained();
   }

@@ -141,6 +141,9 @@ void invariants::on(events::drain_started const& event) noexcept {
   drain_due_ = saturating_add(event.at, event.grace + std::chrono::seconds(1) + watch_slice_);
 }
 
-void invariants::on(events::drain_finished const&) noexcept { drain_due_.reset(); }
+void invariants::on(events::drain_finished const&) noexcept {
+  if (!drain_due_) broken("a drain is over that nobody began");
+  drain_due_.reset();
+}
 
 }  // namespace millrace::sim

@@ -30,7 +30,7 @@ namespace millrace::sim {
 ///   inside an initiating function or the pool's destructor;
 /// - there is no attempt beyond the first without a retry or a hedge, and no more of those than the budget's bound (see
 ///   retry::budget);
-/// - a drain ends within its grace, a second for what was cut off, and one watch slice.
+/// - a drain ends within its grace, a second for what was cut off, and one watch slice, and none ends that was not begun.
 class invariants final : public observer, public interceptor {
  public:
   invariants(net& in, retry::budget_params budget, duration watch_slice);
