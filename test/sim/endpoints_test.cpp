@@ -159,6 +159,35 @@ TEST_CASE("story: slots that one endpoint has beyond its share make room for a n
   CHECK(world.net()["b:1"].connections() == 2);
 }
 
+TEST_CASE(
+    "story: a replacement that makes room before its turn to dial is forgotten: others replace, and the pool grows",
+    "[sim][endpoints]") {
+  world world{
+      {.pool = {.target = "a:1", .max_slots = 3, .max_calls_per_slot = 1, .rotation = {.spread = duration::zero()}}}};
+  server& a = world.net()["a:1"];
+  a.call_takes(1s);
+  world.call("slow", {.timeout = 60s});
+  world.run_until(100ms);
+  // a second slot dials, and the replacement waits for its turn behind it
+  a.dial_takes(1h);
+  world.call("slow", {.timeout = 60s});
+  world.at(200ms, [&] { world.pool().rotate(); });
+  world.run_until(300ms);
+  REQUIRE(slots_of(world.pool(), "a:1") == 3);
+  world.pool().update_endpoints(set_of({"a:1", "b:1", "c:1"}));
+  world.run_until(400ms);
+  REQUIRE(slots_of(world.pool(), "a:1") == 1);
+  a.dial_takes(1ms);
+  world.run_until(4s);
+  CHECK(a.connections_made() == 2);
+  world.pool().update_endpoints(set_of({"a:1"}));
+  for (int i = 0; i < 3; ++i) world.call("hello", {.timeout = 60s});
+  world.run_until(4500ms);
+  CHECK(a.in_flight() == 3);
+  world.run_calls();
+  CHECK(count_ok(world) == 5);
+}
+
 TEST_CASE("story: calls wait for the first answer of a resolver", "[sim][endpoints]") {
   told* source = nullptr;
   world world{{.pool = {.make_resolver = into(source)}}};

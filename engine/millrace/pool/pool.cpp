@@ -59,6 +59,12 @@ std::unique_ptr<resolver> resolver_of(pool_params const& params, loop& on) {
   return made;
 }
 
+// also before it was its turn
+bool gave_up_dialing(slot_state from, slot_state to) noexcept {
+  bool const dialed = from == slot_state::idle || from == slot_state::connecting;
+  return dialed && to != slot_state::connecting && to != slot_state::ready;
+}
+
 // why no call was admitted, in the order of the endpoints; a long list is cut
 constexpr std::size_t most_reasons = 10;
 
@@ -335,7 +341,7 @@ void pool::on_slot_changed(slot& one, slot_state from, slot_state to, std::strin
   }
   if (to == slot_state::ready) on_connected(one, at);
   if (from == slot_state::ready) on_disconnected(one, at, spent, to == slot_state::idle);
-  if (from == slot_state::connecting && to != slot_state::ready) at.rotation->on_gone(one.number());
+  if (gave_up_dialing(from, to)) at.rotation->on_gone(one.number());
   if (resolver_ != nullptr && (lost || to == slot_state::backing_off)) resolver_->refresh();
   if (params_.observer != nullptr) {
     params_.observer->on(events::slot_changed{.at = loop_.now(),
