@@ -18,6 +18,8 @@ endpoint_set set_of(std::vector<std::string> addresses) {
   return made;
 }
 
+std::vector<std::string> const ten = {"s0:1", "s1:1", "s2:1", "s3:1", "s4:1", "s5:1", "s6:1", "s7:1", "s8:1", "s9:1"};
+
 /// Says what the story has it say, to the pool it was made for.
 class told final : public resolver {
  public:
@@ -147,6 +149,51 @@ TEST_CASE("story: more endpoints than max_slots: the first ones get a connection
   world.run_until(3s);
   CHECK(world.net()["a:1"].connections() == 0);
   CHECK(world.net()["c:1"].connections() == 1);
+}
+
+TEST_CASE("story: of more endpoints than max_slots the first ones are dead: others take their slots, and keep them",
+          "[sim][endpoints]") {
+  told* source = nullptr;
+  world world{{.pool = {.make_resolver = into(source), .max_slots = 4}, .client = {.retry = {.max_attempts = 1}}}};
+  for (std::string const& one : ten) world.net().add(one);
+  for (std::size_t dead = 0; dead < 4; ++dead) world.net()[ten[dead]].down();
+  for (int i = 0; i < 20; ++i) world.call();
+  world.at(10ms, [&] { source->pool->on_endpoints(set_of(ten)); });
+  world.run_until(1s);
+  CHECK(count_ok(world) == 20);
+  CHECK(world.pool().ready() == 4);
+  world.run_until(1h);
+  CHECK(world.pool().ready() == 4);
+  for (std::size_t dead = 0; dead < 4; ++dead) CHECK(world.net()[ten[dead]].dialed_at().size() == 1);
+  for (std::size_t used = 4; used < 8; ++used) CHECK(world.net()[ten[used]].connections_made() == 1);
+  for (std::size_t spare = 8; spare < 10; ++spare) CHECK(world.net()[ten[spare]].dialed_at().empty());
+  // one that was dead is as good as any when one of those in use goes
+  world.net()[ten[0]].up();
+  for (std::size_t gone = 5; gone < 10; ++gone) world.net()[ten[gone]].kill();
+  make_calls(world, 1h + 1s, 1h + 2s, 10ms);
+  world.run_until(1h + 2s);
+  CHECK(count_ok(world) == 120);
+  CHECK(world.pool().ready() == 2);
+  CHECK(world.net()[ten[0]].connections() == 1);
+}
+
+TEST_CASE("story: while all of more endpoints than max_slots are dead, each is tried at its backoff",
+          "[sim][endpoints]") {
+  bool const hang = GENERATE(false, true);
+  CAPTURE(hang);
+  world world{{.pool = {.target = "s0:1", .max_slots = 4, .slot = {.dial_timeout = 1s}}, .traced = false}};
+  for (std::string const& one : ten) hang ? world.net().add(one).black_hole() : world.net().add(one).down();
+  world.pool().update_endpoints(set_of(ten));
+  world.pool().open();
+  world.run_until(10min);
+  for (std::string const& one : ten) {
+    CHECK(world.net()[one].dialed_at().size() >= 50);
+    CHECK(world.net()[one].dialed_at().size() <= (hang ? 300 : 120));
+  }
+  world.net()[ten[7]].up();
+  auto& patient = world.call("hello", {.timeout = 20s, .wait_for_ready = true});
+  world.run_calls();
+  CHECK(patient.ok());
 }
 
 TEST_CASE("story: slots that one endpoint has beyond its share make room for a new endpoint", "[sim][endpoints]") {

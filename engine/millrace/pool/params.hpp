@@ -69,8 +69,9 @@ struct pool_params {
   /// `max_slots` if that is less.
   std::uint32_t min_slots = 0;
 
-  /// Slots at most, at least `min_slots`, and one an endpoint of `target`. 0: four an endpoint. Slots beyond `min_slots` are
-  /// opened when every ready slot is full.
+  /// Connections at most, at least `min_slots`, and one an endpoint of `target`. 0: four an endpoint. Slots beyond `min_slots`
+  /// are opened when every ready slot is full. A slot that backs off has no connection: of more endpoints than `max_slots` the
+  /// others are tried.
   std::uint32_t max_slots = 0;
 
   /// Calls a slot carries at once; more wait in the pool, in order, where gRPC would queue them out of sight at the peer's

@@ -223,14 +223,24 @@ std::uint32_t pool::slots_asked_for() {
   return most;
 }
 
-// opens what is missing of the slots that are kept, shared out evenly, the first endpoints first
+std::uint32_t pool::kept() { return std::max(bounds().min, slots_asked_for()); }
+
+// whose slots are kept first: the order of the set. Where there is not one for each, who could not be reached comes after all
+// others, and who was tried last is the last
+std::vector<roster_entry*> pool::in_turn() {
+  std::vector<roster_entry*> order(roster_.wanted().begin(), roster_.wanted().end());
+  if (kept() < order.size()) std::ranges::stable_sort(order, {}, &roster_entry::failed_at);
+  return order;
+}
+
+// opens what is missing of the slots that are kept, shared out evenly
 void pool::fill() {
   if (phase_ != phase::open || roster_.wanted().empty()) return;
-  std::uint32_t const keep = std::max(bounds().min, slots_asked_for());
-  std::span<roster_entry* const> const wanted = roster_.wanted();
+  std::uint32_t const keep = kept();
+  std::vector<roster_entry*> const order = in_turn();
   for (std::uint32_t opened = 0; opened < keep; ++opened) {
-    roster_entry& at = *wanted[opened % wanted.size()];
-    auto const round = static_cast<std::uint32_t>(opened / wanted.size());
+    roster_entry& at = *order[opened % order.size()];
+    auto const round = static_cast<std::uint32_t>(opened / order.size());
     if (at.slots.open() > round) continue;
     if (!make_room(round)) return;
     open_slot(at);
@@ -239,13 +249,23 @@ void pool::fill() {
   keep_house_soon();
 }
 
-// false when `max_slots` are open and no endpoint has more than one beyond `round`
+// false when there are `max_slots` connections and no endpoint has more than one beyond `round`
 bool pool::make_room(std::uint32_t round) {
-  if (census_.open() < bounds().max) return true;
-  auto const most = std::ranges::max_element(roster_.wanted(), {}, [](roster_entry* one) { return one->slots.open(); });
-  if ((*most)->slots.open() <= round + 1) return false;
-  drain_one_of(**most);
+  auto const connections = [](roster_entry* one) { return one->slots.connections(); };
+  while (census_.connections() >= bounds().max) {
+    roster_entry* const most = *std::ranges::max_element(roster_.wanted(), {}, connections);
+    if (connections(most) <= round + 1) return false;
+    drain_one_of(*most);
+  }
   return true;
+}
+
+// besides replacements
+bool pool::too_many_connections() {
+  std::uint32_t const max = bounds().max;
+  if (census_.connections() <= max) return false;
+  auto const replaces = [](roster_entry const* one) { return one->rotation->replacement().has_value(); };
+  return census_.connections() > max + std::ranges::count_if(roster_.wanted(), replaces);
 }
 
 // one that is not ready, else the one with the fewest calls
@@ -333,6 +353,8 @@ void pool::on_slot_changed(slot& one, slot_state from, slot_state to, std::strin
   may_grow_ = true;
   to_publish_ = true;
   if (to == slot_state::closed) to_sweep_ = true;
+  if (to == slot_state::ready) at.failed_at = time_point::min();
+  if (to == slot_state::backing_off && at.slots.ready() == 0) at.failed_at = loop_.now();
   bool const lost = from == slot_state::ready && (to == slot_state::idle || to == slot_state::backing_off);
   if (from == slot_state::ready || to == slot_state::ready) {
     if (to == slot_state::ready && at.slots.ready() == 1) at.connected_since = loop_.now();
@@ -342,6 +364,8 @@ void pool::on_slot_changed(slot& one, slot_state from, slot_state to, std::strin
   if (to == slot_state::ready) on_connected(one, at);
   if (from == slot_state::ready) on_disconnected(one, at, spent, to == slot_state::idle);
   if (gave_up_dialing(from, to)) at.rotation->on_gone(one.number());
+  // others were connected while it backed off
+  if (from == slot_state::backing_off && to == slot_state::idle && too_many_connections()) one.drain();
   if (resolver_ != nullptr && (lost || to == slot_state::backing_off)) resolver_->refresh();
   if (params_.observer != nullptr) {
     params_.observer->on(events::slot_changed{.at = loop_.now(),
@@ -636,13 +660,14 @@ void pool::scale(std::uint32_t waiting) {
 
 std::vector<endpoint_load> pool::loads() {
   std::vector<endpoint_load> made;
-  auto const wanted = roster_.wanted();
-  auto const [min, max] = bounds();
-  made.reserve(wanted.size());
-  for (std::uint32_t at = 0; at < wanted.size(); ++at) {
-    roster_entry& one = *wanted[at];
-    auto const count = static_cast<std::uint32_t>(wanted.size());
-    std::uint32_t const share = min / count + (at < min % count ? 1 : 0);
+  std::vector<roster_entry*> const order = in_turn();
+  std::uint32_t const keep = kept();
+  std::uint32_t const max = bounds().max;
+  made.reserve(order.size());
+  for (std::uint32_t at = 0; at < order.size(); ++at) {
+    roster_entry& one = *order[at];
+    auto const count = static_cast<std::uint32_t>(order.size());
+    std::uint32_t const share = keep / count + (at < keep % count ? 1 : 0);
     // a slot that is replaced and the one that takes over count as one
     std::uint32_t const taking_over = one.rotation->replacement() ? 1 : 0;
     // what takes no calls now does not grow

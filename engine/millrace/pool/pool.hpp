@@ -204,7 +204,10 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   slot_bounds bounds() const noexcept;
   std::uint32_t slots_asked_for();
   void fill();
+  std::uint32_t kept();
+  std::vector<roster_entry*> in_turn();
   bool make_room(std::uint32_t round);
+  bool too_many_connections();
   slot& open_slot(roster_entry& at);
   void on_connected(slot& one, roster_entry& at);
   void on_disconnected(slot& one, roster_entry& at, duration lifetime, bool by_server);

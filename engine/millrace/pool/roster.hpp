@@ -33,8 +33,10 @@ class slot_census {
   std::uint32_t ready() const noexcept { return in(slot_state::ready); }
   /// A connection is on its way.
   std::uint32_t dialing() const noexcept { return in(slot_state::idle) + in(slot_state::connecting); }
+  /// Those there are, or will be soon; a slot that backs off has none.
+  std::uint32_t connections() const noexcept { return dialing() + ready(); }
   /// Neither draining nor closed.
-  std::uint32_t open() const noexcept { return dialing() + ready() + in(slot_state::backing_off); }
+  std::uint32_t open() const noexcept { return connections() + in(slot_state::backing_off); }
   std::uint32_t all() const noexcept { return open() + in(slot_state::draining) + in(slot_state::closed); }
 
  private:
@@ -64,10 +66,11 @@ struct roster_entry {
   bool drained = false;      ///< Taken out by async_drain_endpoint.
   bool revoked = false;      ///< Calls were cut off because that drain's grace was over.
   slot_census slots;
-  time_point connected_since{};             ///< When it got the first of its present connections.
-  std::uint32_t in_flight = 0;              ///< Calls on all its slots.
-  std::uint32_t peak = 0;                   ///< The most of that since scaling looked last.
-  std::unique_ptr<endpoint_health> health;  ///< Null when nobody wants to know.
+  time_point connected_since{};              ///< When it got the first of its present connections.
+  time_point failed_at = time_point::min();  ///< When it could not be reached last; `min` once it could, or untried.
+  std::uint32_t in_flight = 0;               ///< Calls on all its slots.
+  std::uint32_t peak = 0;                    ///< The most of that since scaling looked last.
+  std::unique_ptr<endpoint_health> health;   ///< Null when nobody wants to know.
   std::unique_ptr<slot_rotation> rotation;
   slot* dialing = nullptr;  ///< Whose turn to dial it is.
   intrusive_list<slot, dial_queue_tag> dial_queue;

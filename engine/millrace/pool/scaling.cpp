@@ -22,7 +22,7 @@ double calls_a_slot(endpoint_load const& at) noexcept { return static_cast<doubl
 
 std::uint64_t connections(pool_load const& load) noexcept {
   std::uint64_t count = 0;
-  for (endpoint_load const& at : load.endpoints) count += at.open + at.draining;
+  for (endpoint_load const& at : load.endpoints) count += at.dialing + at.ready + at.draining;
   return count;
 }
 

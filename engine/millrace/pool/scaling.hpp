@@ -52,8 +52,9 @@ struct endpoint_load {
 
 struct pool_load {
   std::span<endpoint_load const> endpoints;
-  std::uint32_t max_slots;  ///< Connections at most, over all endpoints; those that drain count.
-  std::uint32_t waiting;    ///< Calls that found no room, with one that is about to wait.
+  std::uint32_t
+      max_slots;  ///< Connections at most, over all endpoints; those that drain count, and slots that back off do not.
+  std::uint32_t waiting;  ///< Calls that found no room, with one that is about to wait.
 };
 
 /// At most one of the two to do; with one of them look again once it is done, for there may be more. `again`: look then even

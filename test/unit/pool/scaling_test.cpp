@@ -416,7 +416,8 @@ struct model {
         } else if (slot.is == state::dialing) {
           slot = {state::ready, never};
         } else if (slot.is == state::backing_off) {
-          slot = {state::dialing, now + 10ms};
+          // as the pool does when others were connected meanwhile
+          slot = connections() < max_slots ? model_slot{state::dialing, now + 10ms} : model_slot{state::draining, now};
         }
       }
       std::erase_if(one.slots, [&](model_slot const& slot) { return slot.is == state::draining && slot.until <= now; });
@@ -463,7 +464,9 @@ struct model {
 
   std::uint32_t connections() const {
     std::uint32_t count = 0;
-    for (model_endpoint const& one : endpoints) count += static_cast<std::uint32_t>(one.slots.size());
+    for (model_endpoint const& one : endpoints) {
+      count += static_cast<std::uint32_t>(one.slots.size()) - one.count(state::backing_off);
+    }
     return count;
   }
 
