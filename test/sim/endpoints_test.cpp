@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 
 using namespace millrace;
 using namespace millrace::sim;
@@ -350,7 +351,10 @@ TEST_CASE("story: an endpoint is drained for maintenance and readmitted", "[sim]
   CHECK(result == error_code{});
   CHECK(count_ok(world) == 4);
   CHECK(world.net()["b:1"].connections() == 0);
-  // a resolver's answer does not bring it back
+  // a resolver's answer does not bring it back, nor does one that has it again after one that had not
+  world.pool().update_endpoints(set_of({"a:1", "b:1"}));
+  world.pool().update_endpoints(set_of({"a:1"}));
+  world.run_until(1900ms);
   world.pool().update_endpoints(set_of({"a:1", "b:1"}));
   make_calls(world, 2s, 3s, 10ms);
   world.run_calls();
@@ -360,6 +364,24 @@ TEST_CASE("story: an endpoint is drained for maintenance and readmitted", "[sim]
   world.run_calls();
   CHECK(world.net()["b:1"].received() >= 40);
   CHECK(count_ok(world) == 204);
+}
+
+TEST_CASE(
+    "story: an endpoint that was drained is readmitted while it is not in the set, and is a new one when it comes",
+    "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1,b:1"}}};
+  world.pool().open();
+  world.at(1s, [&] { world.pool().async_drain_endpoint("b:1", 1s, [](error_code) {}); });
+  world.run_until(2s);
+  world.pool().update_endpoints(set_of({"a:1"}));
+  world.run_until(3s);
+  CHECK_FALSE(world.pool().readmit_endpoint("b:1"));
+  world.run_until(4s);
+  CHECK(world.pool().readmit_endpoint("b:1") == make_error_code(errc::unknown_endpoint));
+  CHECK(world.net()["b:1"].connections() == 0);
+  world.pool().update_endpoints(set_of({"a:1", "b:1"}));
+  world.run_until(5s);
+  CHECK(world.net()["b:1"].connections() == 1);
 }
 
 TEST_CASE("story: calls that outlast the grace of an endpoint's drain are cancelled, and it says timed_out",
@@ -398,6 +420,73 @@ TEST_CASE("story: a drain of the pool ends the drain of an endpoint", "[sim][end
   world.run_until(10s);
   CHECK(result == error_code{});
   CHECK(count_ok(world) == 2);
+}
+
+TEST_CASE("story: an aperture takes its part of each priority", "[sim][endpoints]") {
+  std::uint64_t const seed = GENERATE(range(1, 11));
+  CAPTURE(seed);
+  world world{{.seed = seed, .pool = {.target = "s0:1", .aperture = {.size = 2}}}};
+  endpoint_set set = set_of(ten);
+  for (std::string const& one : ten) world.net().add(one);
+  for (std::size_t at = 0; at < 7; ++at) set[at].priority = 1;
+  world.pool().update_endpoints(set);
+  make_calls(world, 0s, 1s, 10ms);
+  world.run_calls();
+  std::uint32_t first = 0, second = 0;
+  std::uint64_t received = 0;
+  for (std::size_t at = 0; at < 10; ++at) {
+    (at < 7 ? second : first) += world.net()[ten[at]].connections();
+    if (at >= 7) received += world.net()[ten[at]].received();
+  }
+  CHECK(first == 2);
+  CHECK(second == 2);
+  CHECK(received == 100);
+}
+
+TEST_CASE("story: an endpoint that is drained leaves its place in the aperture to another, and gets it back",
+          "[sim][endpoints]") {
+  world world{{.pool = {.target = "a:1,b:1,c:1", .aperture = {.size = 1}}}};
+  auto const connected = [&] {
+    std::vector<std::string> found;
+    for (server* one : world.net().servers()) {
+      if (one->connections() > 0) found.push_back(one->name());
+    }
+    return found;
+  };
+  world.pool().open();
+  world.run_until(1s);
+  auto const first = connected();
+  REQUIRE(first.size() == 1);
+  std::optional<error_code> result;
+  world.pool().async_drain_endpoint(first[0], 1s, [&](error_code error) { result = error; });
+  make_calls(world, 1001ms, 2s, 100ms);
+  world.run_until(2s);
+  CHECK(result == error_code{});
+  CHECK(count_ok(world) == 10);
+  auto const second = connected();
+  REQUIRE(second.size() == 1);
+  CHECK(second != first);
+  CHECK_FALSE(world.pool().readmit_endpoint(first[0]));
+  make_calls(world, 2001ms, 3s, 100ms);
+  world.run_until(3s);
+  CHECK(connected() == first);
+  CHECK(count_ok(world) == 20);
+}
+
+TEST_CASE("story: clients that know their number share the endpoints out evenly", "[sim][endpoints]") {
+  std::set<std::string> used;
+  for (std::uint32_t client = 0; client < 5; ++client) {
+    world world{{.pool = {.target = "s0:1", .aperture = {.size = 2, .client_index = client, .clients = 5}}}};
+    for (std::string const& one : ten) world.net().add(one);
+    world.pool().update_endpoints(set_of(ten));
+    make_calls(world, 0s, 1s, 10ms);
+    world.run_calls();
+    CHECK(count_ok(world) == 100);
+    for (server* one : world.net().servers()) {
+      if (one->connections() > 0) CHECK(used.insert(one->name()).second);
+    }
+  }
+  CHECK(used.size() == 10);
 }
 
 TEST_CASE("story: max_in_flight bounds the calls of a pool; more wait in order", "[sim][endpoints]") {

@@ -12,7 +12,7 @@ namespace millrace::balance {
 /// How many of a service's endpoints one client connects to. With hundreds of clients and hundreds of endpoints, everybody
 /// connected to everybody is mostly idle connections and health checks.
 struct aperture_params {
-  /// Endpoints. 0: all.
+  /// Endpoints of each priority; a pool does not count those that are drained. 0: all.
   std::uint32_t size = 0;
   /// This client's number among `clients`, from 0, such as a StatefulSet's ordinal: no two clients have the same. None: the subset is
   /// chosen at random.

@@ -75,7 +75,7 @@ pool::pool(loop& on, pool_params params, std::unique_ptr<channel_factory> channe
       params_(validated(std::move(params))),
       channels_(std::move(channels)),
       budget_(params_.budget),
-      aperture_seed_(on.random().next()),
+      roster_(params_.aperture, on.random().next()),
       selection_(
           make_picker(),
           {.panic_threshold = params_.panic_threshold, .failover = params_.failover, .slow_start = params_.slow_start}),
@@ -131,11 +131,8 @@ void pool::apply(endpoint_set set) {
   if (phase_ != phase::fresh && phase_ != phase::open) return;
   resolved_ = true;
   resolve_failure_.clear();
-  roster::change const change = roster_.apply(within_aperture(std::move(set)));
-  for (roster_entry* const gone : change.removed) retire(*gone);
-  for (roster_entry* const one : roster_.wanted()) look_after(*one);
-  fill();
-  rebuild();
+  roster::change const change = roster_.apply(std::move(set));
+  follow(change);
   auto const removed = static_cast<std::uint32_t>(change.removed.size());
   if (params_.observer != nullptr && phase_ == phase::open && (change.added > 0 || removed > 0)) {
     params_.observer->on(events::endpoints_changed{.at = loop_.now(),
@@ -145,16 +142,11 @@ void pool::apply(endpoint_set set) {
   }
 }
 
-endpoint_set pool::within_aperture(endpoint_set set) {
-  if (params_.aperture.size == 0 || set.size() <= params_.aperture.size) return set;
-  std::vector<std::uint64_t> hashes;
-  hashes.reserve(set.size());
-  for (endpoint const& one : set) hashes.push_back(stable_hash(one.address));
-  endpoint_set chosen;
-  for (std::uint32_t const at : balance::choose_subset(hashes, params_.aperture, aperture_seed_)) {
-    chosen.push_back(std::move(set[at]));
-  }
-  return chosen;
+void pool::follow(roster::change const& change) {
+  for (roster_entry* const gone : change.removed) retire(*gone);
+  for (roster_entry* const one : roster_.wanted()) look_after(*one);
+  fill();
+  rebuild();
 }
 
 // calls in flight there go on
@@ -178,9 +170,8 @@ void pool::enlist_endpoint_drain(wait& one, std::string const& address, duration
   at->revoked = false;
   at->on_grace_over = bound<void(roster_entry&)>::to<&pool::on_endpoint_grace_over>(*this);
   loop_.arm(at->grace, saturating_add(loop_.now(), grace));
-  roster_.refresh();
   retire(*at);
-  fill();
+  follow(roster_.refresh());
 }
 
 void pool::on_endpoint_grace_over(roster_entry& one) {
@@ -193,13 +184,13 @@ void pool::on_endpoint_grace_over(roster_entry& one) {
 
 error_code pool::readmit_endpoint(std::string_view address) {
   roster_entry* const at = roster_.find(address);
-  if (at == nullptr || !at->listed) return errc::unknown_endpoint;
+  if (at == nullptr || !(at->listed || at->drained)) return errc::unknown_endpoint;
   if (!std::exchange(at->drained, false)) return {};
   loop_.disarm(at->grace);
   at->drain_waits.for_each([this](wait& one) { end(one, errc::cancelled); });
-  roster_.refresh();
-  fill();
-  rebuild();
+  follow(roster_.refresh());
+  to_sweep_ = true;
+  keep_house_soon();
   return {};
 }
 
@@ -721,7 +712,7 @@ void pool::keep_house() {
   }
 }
 
-// frees closed slots, and forgets endpoints that are gone
+// frees closed slots, lets go of endpoints that are not used any more, and forgets those that are gone
 void pool::sweep() {
   if (!std::exchange(to_sweep_, false)) return;
   for (auto& one : slots_) {
@@ -735,9 +726,10 @@ void pool::sweep() {
     loop_.disarm(one.grace);
     error_code const result = one.revoked ? make_error_code(errc::timed_out) : error_code{};
     one.drain_waits.for_each([&](wait& each) { end(each, result); });
-    if (one.listed) return;
-    if (outlier_) outlier_->remove(one.number);
-    roster_.forget(one);
+    if (outlier_ && one.rotation != nullptr) outlier_->remove(one.number);
+    one.rotation.reset();
+    one.health.reset();
+    if (!one.listed && !one.drained) roster_.forget(one);
   });
 }
 

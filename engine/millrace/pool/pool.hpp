@@ -101,7 +101,8 @@ class pool final : private slot_host, private rotation_host, private resolver_li
 
   /// Takes an endpoint out, for maintenance: no new call goes there, those in flight finish within `grace` or are cancelled, its
   /// connections are closed. Completes then, with timed_out when calls had to be cancelled. It stays out until
-  /// `readmit_endpoint`. Errors besides: unknown_endpoint, cancelled (the drain goes on), pool_closed, loop_stopping.
+  /// `readmit_endpoint`, also when it leaves the set meanwhile and comes back. Errors besides: unknown_endpoint, cancelled (the
+  /// drain goes on), pool_closed, loop_stopping.
   template <class Token = boost::asio::deferred_t>
   [[nodiscard]] auto async_drain_endpoint(std::string address, duration grace, Token&& token = {}) {
     return async_wait_in<wait>(
@@ -110,7 +111,7 @@ class pool final : private slot_host, private rotation_host, private resolver_li
         [this](wait& one) { end(one, errc::cancelled); });
   }
 
-  /// Undoes async_drain_endpoint. unknown_endpoint when the pool has none of that address.
+  /// Undoes async_drain_endpoint. unknown_endpoint when the pool has none of that address, and none was drained.
   error_code readmit_endpoint(std::string_view address);
 
   /// A slot for a call of your own. Signature `void(error_code, lease)`; errors: timed_out, cancelled, queue_full,
@@ -200,6 +201,7 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   balance::any_picker make_picker();
 
   void apply(endpoint_set set);
+  void follow(roster::change const& change);
   void retire(roster_entry& one);
   slot_bounds bounds() const noexcept;
   std::uint32_t slots_asked_for();
@@ -213,7 +215,6 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   void on_disconnected(slot& one, roster_entry& at, duration lifetime, bool by_server);
   void note_outcome(slot& one, status_code outcome, duration held);
   void note_response(slot& one, roster_entry& at, status_code outcome, duration held);
-  endpoint_set within_aperture(endpoint_set set);
   template <class Visit>
   void for_each_slot(Visit visit) {
     for (auto const& one : slots_) {
@@ -279,7 +280,6 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   std::string resolve_failure_;
   std::vector<std::unique_ptr<slot>> slots_;  // by number; null where there is none
   slot_census census_;
-  std::uint64_t const aperture_seed_;
   connection_age age_;
   selection selection_;
   timer reselect_{bound<void()>::to<&pool::on_reselect>(*this)};

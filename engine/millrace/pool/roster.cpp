@@ -4,6 +4,7 @@
 #include <millrace/base/hash_key.hpp>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 namespace millrace {
@@ -12,9 +13,7 @@ roster_entry::roster_entry(endpoint what, std::uint32_t with_number)
     : address(what.address), is(std::move(what)), number(with_number), hash(stable_hash(address)) {}
 
 roster::change roster::apply(endpoint_set set) {
-  change made;
-  std::vector<roster_entry*> const before = std::exchange(listed_, {});
-  for (roster_entry* const one : before) one->listed = false;
+  for (roster_entry* const one : std::exchange(listed_, {})) one->listed = false;
   for (endpoint& what : set) {
     roster_entry* one = find(what.address);
     if (one == nullptr)
@@ -24,15 +23,38 @@ roster::change roster::apply(endpoint_set set) {
     one->listed = true;
     listed_.push_back(one);
   }
-  std::ranges::copy_if(before, std::back_inserter(made.removed), [](roster_entry* one) { return !one->listed; });
-  made.added = static_cast<std::uint32_t>(listed_.size() - (before.size() - made.removed.size()));
-  refresh();
+  return refresh();
+}
+
+roster::change roster::refresh() {
+  change made;
+  std::vector<roster_entry*> const before = std::exchange(wanted_, {});
+  choose();
+  std::ranges::copy_if(listed_, std::back_inserter(wanted_), &roster_entry::wanted);
+  std::ranges::copy_if(before, std::back_inserter(made.removed), [](roster_entry* one) { return !one->wanted(); });
+  made.added = static_cast<std::uint32_t>(wanted_.size() - (before.size() - made.removed.size()));
   return made;
 }
 
-void roster::refresh() {
-  wanted_.clear();
-  std::ranges::copy_if(listed_, std::back_inserter(wanted_), &roster_entry::wanted);
+// who is drained leaves its place to another
+void roster::choose() {
+  struct level {
+    std::vector<roster_entry*> entries;
+    std::vector<std::uint64_t> hashes;
+  };
+  std::map<std::uint32_t, level> levels;  // by priority
+  for (roster_entry* const one : listed_) {
+    one->within_aperture = false;
+    if (one->drained) continue;
+    level& of = levels[one->is.priority];
+    of.entries.push_back(one);
+    of.hashes.push_back(one->hash);
+  }
+  for (auto const& [priority, of] : levels) {
+    for (std::uint32_t const at : balance::choose_subset(of.hashes, aperture_, seed_)) {
+      of.entries[at]->within_aperture = true;
+    }
+  }
 }
 
 roster_entry* roster::find(std::string_view address) noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/balance/subset.hpp>
 #include <millrace/base/intrusive_list.hpp>
 #include <millrace/loop/wait.hpp>
 #include <millrace/pool/endpoint_health.hpp>
@@ -50,7 +51,7 @@ struct roster_entry {
   roster_entry(endpoint what, std::uint32_t with_number);
 
   /// Calls may go there.
-  bool wanted() const noexcept { return listed && !drained; }
+  bool wanted() const noexcept { return listed && !drained && within_aperture; }
 
   /// Calls could go there: it has a connection, and has said whether it serves if it is asked.
   bool connected() const noexcept { return slots.ready() > 0 && (health == nullptr || !health->pending()); }
@@ -61,10 +62,11 @@ struct roster_entry {
   std::string const address;
   endpoint is;  ///< As its source described it last.
   std::uint32_t const number;
-  std::uint64_t const hash;  ///< Of the address, for policies.
-  bool listed = true;        ///< In the pool's set.
-  bool drained = false;      ///< Taken out by async_drain_endpoint.
-  bool revoked = false;      ///< Calls were cut off because that drain's grace was over.
+  std::uint64_t const hash;      ///< Of the address, for policies.
+  bool listed = true;            ///< In the pool's set.
+  bool drained = false;          ///< Taken out by async_drain_endpoint, which outlasts its place in the set.
+  bool within_aperture = false;  ///< Among those that this client connects to.
+  bool revoked = false;          ///< Calls were cut off because that drain's grace was over.
   slot_census slots;
   time_point connected_since{};              ///< When it got the first of its present connections.
   time_point failed_at = time_point::min();  ///< When it could not be reached last; `min` once it could, or untried.
@@ -85,13 +87,18 @@ struct roster_entry {
 };
 
 /// The endpoints of a pool, each with a small number that is used again when it is gone.
+///
+/// Of the endpoints of each priority, without those that are drained, those within the aperture are wanted.
 class roster {
  public:
-  /// What `apply` changed. Valid until the next.
+  /// How those that are wanted changed. Valid until the next.
   struct change {
-    std::uint32_t added = 0;             ///< New, or listed again.
-    std::vector<roster_entry*> removed;  ///< No longer listed.
+    std::uint32_t added = 0;
+    std::vector<roster_entry*> removed;
   };
+
+  /// `seed` is for an aperture that is chosen at random.
+  roster(balance::aperture_params const& aperture, std::uint64_t seed) : aperture_(aperture), seed_(seed) {}
 
   /// The set is this one from now on. An address that was known keeps its entry.
   change apply(endpoint_set set);
@@ -100,7 +107,7 @@ class roster {
   std::span<roster_entry* const> wanted() const noexcept { return wanted_; }
 
   /// Call when `drained` of an entry has changed.
-  void refresh();
+  change refresh();
 
   roster_entry& operator[](std::uint32_t number) noexcept { return *entries_[number]; }
   roster_entry const& operator[](std::uint32_t number) const noexcept { return *entries_[number]; }
@@ -108,7 +115,7 @@ class roster {
   /// Null when it is not known.
   roster_entry* find(std::string_view address) noexcept;
 
-  /// Drops an entry that is not listed and has no slots.
+  /// Drops an entry that is neither listed nor drained, and has no slots.
   void forget(roster_entry& one);
 
   template <class Visit>
@@ -120,7 +127,10 @@ class roster {
 
  private:
   roster_entry& add(endpoint what);
+  void choose();
 
+  balance::aperture_params const aperture_;
+  std::uint64_t const seed_;
   std::vector<std::unique_ptr<roster_entry>> entries_;  // by number
   std::vector<std::uint32_t> free_;                     // numbers
   std::unordered_map<std::string_view, std::uint32_t> numbers_;
