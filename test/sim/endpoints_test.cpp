@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 
 using namespace millrace;
 using namespace millrace::sim;
@@ -487,6 +488,45 @@ TEST_CASE("story: clients that know their number share the endpoints out evenly"
     }
   }
   CHECK(used.size() == 10);
+}
+
+TEST_CASE("story: endpoints that connect together are one rebuild of the picker, or a few", "[sim][endpoints]") {
+  class counted {
+   public:
+    explicit counted(int& rebuilds) : rebuilds_(&rebuilds) {}
+    void rebuild(std::span<balance::candidate const> ready) {
+      ++*rebuilds_;
+      inner_.rebuild(ready);
+    }
+    std::optional<std::size_t> pick(balance::pick_info const& info) noexcept { return inner_.pick(info); }
+    void on_done(balance::done_info const& done) noexcept { inner_.on_done(done); }
+
+   private:
+    int* rebuilds_;
+    balance::any_picker inner_ = balance::make_picker("round_robin", 1);
+  };
+  int rebuilds = 0;
+  world world{{.pool = {.target = "s0:1",
+                        .make_picker =
+                            [&] {
+                              return balance::any_picker{"counted", counted{rebuilds}};
+                            }},
+               .client = {.retry = {.max_attempts = 1}}}};
+  endpoint_set set;
+  for (int at = 0; at < 200; ++at) set.push_back({.address = "s" + std::to_string(at) + ":1"});
+  for (endpoint const& one : set) world.net().add(one.address).call_takes(5ms);
+  world.pool().update_endpoints(set);
+  make_calls(world, 0s, 2ms, 10us, {.timeout = 1s});
+  world.run_until(1s);
+  CHECK(world.pool().ready() == 200);
+  CHECK(rebuilds <= 5);
+  // half of them are lost in a turn, while calls are made in it
+  rebuilds = 0;
+  for (std::size_t at = 0; at < 100; ++at) world.net()[set[at].address].drop();
+  for (int i = 0; i < 100; ++i) world.call();
+  world.run_until(2s);
+  CHECK(world.pool().ready() == 200);
+  CHECK(rebuilds <= 5);
 }
 
 TEST_CASE("story: max_in_flight bounds the calls of a pool; more wait in order", "[sim][endpoints]") {

@@ -143,10 +143,10 @@ void pool::apply(endpoint_set set) {
 }
 
 void pool::follow(roster::change const& change) {
-  for (roster_entry* const gone : change.removed) retire(*gone);
   for (roster_entry* const one : roster_.wanted()) look_after(*one);
+  for (roster_entry* const gone : change.removed) retire(*gone);
   fill();
-  rebuild();
+  rebuild_soon();
 }
 
 // calls in flight there go on
@@ -326,6 +326,7 @@ void pool::release_dial(slot& one) noexcept {
 }
 
 void pool::grant_dials() {
+  if (census_.in(slot_state::idle) == 0) return;
   roster_.for_each([](roster_entry& at) {
     if (at.dialing != nullptr) return;
     if (slot* const next = at.dial_queue.try_pop_front()) {
@@ -350,7 +351,7 @@ void pool::on_slot_changed(slot& one, slot_state from, slot_state to, std::strin
   if (from == slot_state::ready || to == slot_state::ready) {
     if (to == slot_state::ready && at.slots.ready() == 1) at.connected_since = loop_.now();
     ask_for_health(at);
-    rebuild();
+    rebuild_soon();
   }
   if (to == slot_state::ready) on_connected(one, at);
   if (from == slot_state::ready) on_disconnected(one, at, spent, to == slot_state::idle);
@@ -378,14 +379,21 @@ void pool::on_slot_proven(slot& one) {
   });
 }
 
+// at the next pick, or when the pool keeps house: a thousand endpoints that connect in a turn are one rebuild
+void pool::rebuild_soon() noexcept {
+  to_rebuild_ = true;
+  may_grow_ = true;
+  to_publish_ = true;
+  keep_house_soon();
+}
+
 void pool::rebuild() {
+  if (!std::exchange(to_rebuild_, false)) return;
   bool const panicked = selection_.panicking();
   std::uint32_t const priority = selection_.priority();
   time_point const again = selection_.rebuild(loop_.now(), roster_, slots_);
   loop_.disarm(reselect_);
   if (again != never) loop_.arm(reselect_, again);
-  may_grow_ = true;
-  to_publish_ = true;
   if (params_.observer == nullptr) return;
   if (selection_.panicking() != panicked) {
     params_.observer->on(events::panic_changed{.at = loop_.now(),
@@ -396,11 +404,6 @@ void pool::rebuild() {
   if (selection_.priority() != priority) {
     params_.observer->on(events::priority_changed{.at = loop_.now(), .from = priority, .to = selection_.priority()});
   }
-}
-
-void pool::on_reselect() {
-  rebuild();
-  keep_house_soon();
 }
 
 // ---- health
@@ -416,8 +419,7 @@ void pool::look_after(roster_entry& one) {
 }
 
 void pool::on_health_changed(endpoint_health& of) {
-  rebuild();
-  keep_house_soon();
+  rebuild_soon();
   if (params_.observer == nullptr || of.was() == of.verdict().severity()) return;
   roster_entry const& at = roster_[of.endpoint_number()];
   params_.observer->on(events::health_changed{.at = loop_.now(),
@@ -499,6 +501,7 @@ bool pool::try_acquire(waiter& one) {
 
 bool pool::try_take(waiter& one) {
   if (!admits()) return false;
+  rebuild();
   auto const picked = selection_.pick({.now = loop_.now(),
                                        .avoid_slot = one.avoid_slot,
                                        .avoid_endpoint = one.avoid_endpoint,
@@ -560,7 +563,8 @@ void pool::note_outcome(slot& one, status_code outcome, duration held) {
 }
 
 // no slot is connected or about to be
-bool pool::hopeless() const noexcept {
+bool pool::hopeless() {
+  rebuild();
   if (!selection_.chosen().empty() || census_.dialing() > 0 || asking()) return false;
   if (roster_.wanted().empty()) return resolved_ || !resolve_failure_.empty();
   return census_.open() > 0;
@@ -573,7 +577,8 @@ bool pool::asking() const noexcept {
          });
 }
 
-std::string pool::why_not_ready() const {
+std::string pool::why_not_ready() {
+  rebuild();
   if (!selection_.chosen().empty()) return {};
   std::string text = "no endpoint is ready";
   if (roster_.wanted().empty()) {
@@ -650,6 +655,19 @@ void pool::scale(std::uint32_t waiting) {
 }
 
 std::vector<endpoint_load> pool::loads() {
+  rebuild();
+  struct ready_slots {
+    std::uint32_t in_flight = 0;
+    std::uint32_t free = 0;
+  };
+  std::vector<ready_slots> ready;  // by the endpoint's number
+  for_each_slot([&](slot& one) {
+    if (one.state() != slot_state::ready) return;
+    if (one.endpoint_number() >= ready.size()) ready.resize(one.endpoint_number() + 1);
+    ready_slots& of = ready[one.endpoint_number()];
+    of.in_flight += one.load();
+    of.free += params_.max_calls_per_slot - std::min(one.load(), params_.max_calls_per_slot);
+  });
   std::vector<endpoint_load> made;
   std::vector<roster_entry*> const order = in_turn();
   std::uint32_t const keep = kept();
@@ -662,6 +680,7 @@ std::vector<endpoint_load> pool::loads() {
     // a slot that is replaced and the one that takes over count as one
     std::uint32_t const taking_over = one.rotation->replacement() ? 1 : 0;
     // what takes no calls now does not grow
+    ready_slots const on = one.number < ready.size() ? ready[one.number] : ready_slots{};
     bool const grows = one.is.priority == selection_.priority() && (one.usable() || one.slots.ready() == 0);
     made.push_back({.endpoint = one.number,
                     .min_slots = share,
@@ -670,18 +689,10 @@ std::vector<endpoint_load> pool::loads() {
                     .dialing = one.slots.dialing() - taking_over,
                     .ready = one.slots.ready(),
                     .draining = one.slots.in(slot_state::draining),
-                    .in_flight = 0,
-                    .peak = std::exchange(one.peak, one.in_flight),
-                    .free = 0});
+                    .in_flight = on.in_flight,
+                    .peak = std::max(std::exchange(one.peak, one.in_flight), on.in_flight),
+                    .free = on.free});
   }
-  for (auto const& one : slots_) {
-    if (one == nullptr || one->state() != slot_state::ready) continue;
-    auto const at = std::ranges::find(made, one->endpoint_number(), &endpoint_load::endpoint);
-    if (at == made.end()) continue;
-    at->in_flight += one->load();
-    at->free += params_.max_calls_per_slot - std::min(one->load(), params_.max_calls_per_slot);
-  }
-  for (endpoint_load& one : made) one.peak = std::max(one.peak, one.in_flight);
   return made;
 }
 
@@ -696,6 +707,7 @@ void pool::soon(chore*& place, void (pool::*what)()) noexcept {
 void pool::keep_house_soon() noexcept { soon(house_chore_, &pool::keep_house); }
 
 void pool::keep_house() {
+  rebuild();
   if (std::exchange(to_publish_, false)) publish();
   if (phase_ == phase::open) {
     sweep();

@@ -134,7 +134,7 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   std::uint32_t ready() const noexcept { return census_.ready(); }
 
   /// Why no endpoint is ready: each with its last failure, in one line. Empty when one is.
-  std::string why_not_ready() const;
+  std::string why_not_ready();
 
   /// Redials slots that back off at once.
   void reset_backoff();
@@ -227,8 +227,8 @@ class pool final : private slot_host, private rotation_host, private resolver_li
       if (one.endpoint_number() == of.number) visit(one);
     });
   }
+  void rebuild_soon() noexcept;
   void rebuild();
-  void on_reselect();
   void look_after(roster_entry& one);
   void on_health_changed(endpoint_health& of);
   void sweep_outliers();
@@ -236,7 +236,7 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   void ask_for_health(roster_entry& of);
   bool try_take(waiter& one);
   slot* with_room(std::size_t picked) noexcept;
-  bool hopeless() const noexcept;
+  bool hopeless();
   bool asking() const noexcept;
   bool admits() const noexcept;
   void on_waited_out(waiter& one) { refuse(one, errc::waited_too_long); }
@@ -282,7 +282,7 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   slot_census census_;
   connection_age age_;
   selection selection_;
-  timer reselect_{bound<void()>::to<&pool::on_reselect>(*this)};
+  timer reselect_{bound<void()>::to<&pool::rebuild_soon>(*this)};
   scaling scaling_;
   timer rescale_{bound<void()>::to<&pool::on_rescale>(*this)};
   health_params const health_;
@@ -300,6 +300,7 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   std::uint32_t in_flight_ = 0;
   std::uint32_t revoked_ = 0;
   phase phase_ = phase::fresh;
+  bool to_rebuild_ = false;  // what the picker knows is old
   bool to_publish_ = false;
   chore* house_chore_ = nullptr;  // queued on the loop, as the next; they outlive the pool
   chore* drain_chore_ = nullptr;

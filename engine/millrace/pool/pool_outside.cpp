@@ -16,11 +16,14 @@ void pool::publish_to(std::shared_ptr<slot_publication> whom) {
 
 void pool::publish() {
   if (outside_ == nullptr) return;
+  rebuild();
+  std::vector<bool> chosen(slots_.size());
+  for (slot const* const one : selection_.chosen()) chosen[one->number()] = true;
   std::vector<published_slot> all;
   all.reserve(slots_.size());
   for_each_slot([&](slot& one) {
     roster_entry const& at = roster_[one.endpoint_number()];
-    bool const unused = one.state() == slot_state::ready && !selection_.has_chosen(one);
+    bool const unused = one.state() == slot_state::ready && !chosen[one.number()];
     all.push_back({.number = one.number(),
                    .endpoint = at.number,
                    .weight = selection_.weight_of(at, loop_.now()),

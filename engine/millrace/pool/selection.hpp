@@ -36,7 +36,6 @@ class selection {
   time_point rebuild(time_point now, roster const& endpoints, std::span<std::unique_ptr<slot> const> slots);
 
   std::span<slot* const> chosen() const noexcept { return chosen_; }
-  bool has_chosen(slot const& one) const noexcept { return std::ranges::find(chosen_, &one) != chosen_.end(); }
 
   /// Of each slot of an endpoint.
   double weight_of(roster_entry const& at, time_point now) const noexcept;

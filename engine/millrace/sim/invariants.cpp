@@ -106,6 +106,13 @@ void invariants::on(events::slot_changed const& event) noexcept {
   slots_changed_ = true;
 }
 
+void invariants::on(events::picked const& event) noexcept {
+  slot_state const state = slots_.at(event.slot);
+  if (state != slot_state::ready) {
+    broken(fmt::format("a call was given slot {}, which is {}", event.slot, to_string(state)));
+  }
+}
+
 void invariants::on(events::call_started const& event) noexcept { calls_.push_back(event.at); }
 
 void invariants::on(events::attempt_started const& event) noexcept {

@@ -23,7 +23,7 @@ namespace millrace::sim {
 /// Watches a simulated engine for what must always hold. Hears the pool's and the client's events, sits in the client's
 /// chain, and looks at the rest once a turn.
 ///
-/// - a slot's changes follow on each other, and nothing leaves `closed`;
+/// - a slot's changes follow on each other, and nothing leaves `closed`; a call goes to slots that are ready, and to no other;
 /// - the ready count that the pool publishes is the number of slots that are ready, and no slot carries more than it may;
 /// - every tag that is out is one that the simulation knows, and at most one dial of a pool is in flight to an endpoint;
 /// - a call finishes once, and by its deadline; `on_done` runs once for each `on_start`, and neither runs, nor any handler,
@@ -72,6 +72,7 @@ class invariants final : public observer, public interceptor {
 
   using observer::on;
   void on(events::slot_changed const& event) noexcept override;
+  void on(events::picked const& event) noexcept override;
   void on(events::call_started const& event) noexcept override;
   void on(events::attempt_started const& event) noexcept override;
   void on(events::retry_scheduled const& event) noexcept override;
