@@ -177,6 +177,30 @@ TEST_CASE("story: a leased connection is chosen by its key", "[sim][balance]") {
   }
 }
 
+TEST_CASE("story: pick_first goes from one address family to the other, wherever the list is from", "[sim][balance]") {
+  bool const listed = GENERATE(true, false);
+  std::vector<std::string> const all = {"[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"};
+  world world{{.pool = {.target = listed ? all[0] + "," + all[1] + "," + all[2] + "," + all[3] + "," + all[4] : "x:1",
+                        .balance = "pick_first"}}};
+  if (!listed) {
+    endpoint_set set;
+    for (std::string const& one : all) {
+      world.net().add(one);
+      set.push_back({.address = one});
+    }
+    world.pool().update_endpoints(set);
+  }
+  world.pool().open();
+  world.run_for(100ms);
+  for (char const* const expected : {"[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"}) {
+    auto& call = world.call();
+    world.run_calls();
+    CHECK(call.info.endpoint == expected);
+    world.net()[expected].kill();
+    world.run_for(10ms);
+  }
+}
+
 TEST_CASE("story: pick_first fails over, stays, and comes back", "[sim][balance]") {
   world world{{.pool = {.target = "a:1,b:1", .balance = "pick_first"}}};
   world.pool().open();

@@ -11,7 +11,7 @@
 namespace millrace::balance {
 
 /// All calls to one endpoint: the first that is ready when a call comes, in the order of the endpoints' numbers, which is the target's
-/// or the resolver's, and that one for as long as it is ready, even when an earlier one is back (gRPC's pick_first). Only retries go
+/// or the resolver's, with IPv4 and IPv6 addresses in turn, and that one for as long as it is ready, even when an earlier one is back (gRPC's pick_first). Only retries go
 /// elsewhere, and what finds all its slots full. Weights do not matter. A pick looks at the slots of that endpoint.
 class pick_first {
  public:

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/pool/pool.hpp>
 
+#include <millrace/balance/pick_first.hpp>
 #include <millrace/metrics/observer.hpp>
 #include <millrace/pool/slot_publication.hpp>
+#include <millrace/resolve/addresses.hpp>
 #include <millrace/resolve/target.hpp>
 
 #include <algorithm>
@@ -131,7 +133,9 @@ void pool::apply(endpoint_set set) {
   if (phase_ != phase::fresh && phase_ != phase::open) return;
   resolved_ = true;
   resolve_failure_.clear();
-  roster::change const change = roster_.apply(std::move(set));
+  // whoever goes down the list one by one should not meet all of a family that does not work here before the other
+  bool const one_by_one = !params_.make_picker && params_.balance == balance::pick_first::name;
+  roster::change const change = roster_.apply(one_by_one ? resolve::interleaved(std::move(set)) : std::move(set));
   follow(change);
   auto const removed = static_cast<std::uint32_t>(change.removed.size());
   if (params_.observer != nullptr && phase_ == phase::open && (change.added > 0 || removed > 0)) {

@@ -9,6 +9,22 @@ namespace millrace::resolve {
 namespace {
 
 bool is_v6(std::string const& address) noexcept { return address.starts_with('['); }
+bool is_v6(endpoint const& one) noexcept { return is_v6(one.address); }
+
+template <class T>
+std::vector<T> in_turn(std::vector<T> all) {
+  if (all.empty()) return all;
+  bool const v6_first = is_v6(all.front());
+  auto const second =
+      std::stable_partition(all.begin(), all.end(), [&](T const& one) { return is_v6(one) == v6_first; });
+  std::vector<T> mixed;
+  mixed.reserve(all.size());
+  for (auto a = all.begin(), b = second; a != second || b != all.end();) {
+    if (a != second) mixed.push_back(std::move(*a++));
+    if (b != all.end()) mixed.push_back(std::move(*b++));
+  }
+  return mixed;
+}
 
 std::vector<std::string_view> sorted(std::span<std::string const> addresses) {
   std::vector<std::string_view> all(addresses.begin(), addresses.end());
@@ -18,19 +34,9 @@ std::vector<std::string_view> sorted(std::span<std::string const> addresses) {
 
 }  // namespace
 
-std::vector<std::string> interleaved(std::vector<std::string> addresses) {
-  if (addresses.empty()) return addresses;
-  bool const v6_first = is_v6(addresses.front());
-  auto const second = std::stable_partition(addresses.begin(), addresses.end(),
-                                            [&](std::string const& one) { return is_v6(one) == v6_first; });
-  std::vector<std::string> mixed;
-  mixed.reserve(addresses.size());
-  for (auto a = addresses.begin(), b = second; a != second || b != addresses.end();) {
-    if (a != second) mixed.push_back(std::move(*a++));
-    if (b != addresses.end()) mixed.push_back(std::move(*b++));
-  }
-  return mixed;
-}
+std::vector<std::string> interleaved(std::vector<std::string> addresses) { return in_turn(std::move(addresses)); }
+
+endpoint_set interleaved(endpoint_set set) { return in_turn(std::move(set)); }
 
 bool same_addresses(std::span<std::string const> a, std::span<std::string const> b) {
   return a.size() == b.size() && sorted(a) == sorted(b);

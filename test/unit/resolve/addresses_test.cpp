@@ -12,12 +12,20 @@ using list = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("addresses: the families take turns, in the order that they came", "[resolve]") {
-  CHECK(interleaved({}).empty());
-  CHECK(interleaved({"1.1.1.1:1", "2.2.2.2:1"}) == list{"1.1.1.1:1", "2.2.2.2:1"});
-  CHECK(interleaved({"[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"}) ==
+  CHECK(interleaved(list{}).empty());
+  CHECK(interleaved(list{"1.1.1.1:1", "2.2.2.2:1"}) == list{"1.1.1.1:1", "2.2.2.2:1"});
+  CHECK(interleaved(list{"[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"}) ==
         list{"[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"});
-  CHECK(interleaved({"1.1.1.1:1", "[::1]:1", "[::2]:1", "[::3]:1"}) ==
+  CHECK(interleaved(list{"1.1.1.1:1", "[::1]:1", "[::2]:1", "[::3]:1"}) ==
         list{"1.1.1.1:1", "[::1]:1", "[::2]:1", "[::3]:1"});
+}
+
+TEST_CASE("addresses: endpoints take turns as their addresses do, and stay what they are", "[resolve]") {
+  millrace::endpoint_set const mixed = interleaved(millrace::endpoint_set{
+      {.address = "[::1]:1", .weight = 2}, {.address = "[::2]:1"}, {.address = "name:1", .priority = 3}});
+  CHECK(mixed == millrace::endpoint_set{{.address = "[::1]:1", .weight = 2},
+                                        {.address = "name:1", .priority = 3},
+                                        {.address = "[::2]:1"}});
 }
 
 TEST_CASE("addresses: the same set in another order is the same set", "[resolve]") {
