@@ -37,6 +37,80 @@ TEST_CASE("story: a slot is opened only when every ready one is full, and never 
   CHECK(a.connections() == 3);
 }
 
+namespace {
+
+// whose calls take the longer the more of them a connection has beyond so many at once
+void slows_beyond(server& one, std::uint32_t at_once) {
+  one.call_takes(100ms);
+  one.on_request = [&one, at_once](attempt_request const&) {
+    double const load = static_cast<double>(one.in_flight() + 1) / (at_once * std::max(1u, one.connections()));
+    one.call_takes(std::chrono::duration_cast<duration>(100ms * std::max(1.0, load)));
+  };
+}
+
+}  // namespace
+
+TEST_CASE("story: grow_at opens a slot before the others are full, and it closes when it is not needed",
+          "[sim][queue]") {
+  world world{{.pool = {.target = "a:1", .min_slots = 1, .max_slots = 4, .scaling = {.grow_at = 2}}}};
+  server& a = world.net()["a:1"];
+  a.call_takes(1s);
+  world.call(), world.call();
+  world.run_until(500ms);
+  CHECK(a.connections() == 1);
+  world.call();
+  world.run_until(600ms);
+  CHECK(a.connections() == 2);
+  for (int i = 0; i < 20; ++i) world.call();
+  world.run_until(700ms);
+  CHECK(a.connections() == 4);
+  CHECK(a.in_flight() == 23);  // none of them waited for a slot
+  world.run_calls();
+  CHECK(count_ok(world) == 23);
+  world.run_for(10min);
+  CHECK(a.connections() == 1);
+}
+
+TEST_CASE("story: grow_when_slower opens a slot where calls wait for one another on a connection", "[sim][queue]") {
+  double const slower = GENERATE(0.0, 2.0);
+  CAPTURE(slower);
+  world world{{.pool = {.target = "a:1",
+                        .min_slots = 1,
+                        .max_slots = 4,
+                        .max_calls_per_slot = 1000,
+                        .scaling = {.grow_when_slower = slower}},
+               .traced = false}};
+  server& a = world.net()["a:1"];
+  slows_beyond(a, 2);
+  make_calls(world, 0s, 10s, 200ms);
+  world.run_until(10s);
+  CHECK(a.connections() == 1);
+  make_calls(world, 10s, 60s, 33ms, {.timeout = 60s});
+  world.run_until(60s);
+  CHECK((a.connections() > 1) == (slower > 0));
+  CHECK((a.in_flight() < 10) == (slower > 0));
+}
+
+TEST_CASE("story: concurrency_limit finds out how many calls a server works on at once; the others wait in the pool",
+          "[sim][queue]") {
+  world world{{.pool = {.target = "a:1",
+                        .max_slots = 1,
+                        .max_calls_per_slot = 1000,
+                        .concurrency_limit = concurrency_limit_params{.initial = 100}},
+               .traced = false}};
+  server& a = world.net()["a:1"];
+  slows_beyond(a, 10);
+  for (int i = 0; i < 3000; ++i) world.call("hello", {.timeout = 10min});
+  world.run_until(100ms);
+  CHECK(a.in_flight() == 100);
+  CHECK(world.pool().snapshot().waiting == 2900);
+  world.run_until(10s);
+  CHECK(a.in_flight() <= 20);
+  world.run_calls();
+  CHECK(count_ok(world) == 3000);
+  CHECK(world.elapsed() < 40s);
+}
+
 TEST_CASE("story: growth spreads over the endpoints", "[sim][queue]") {
   world world{{.pool = {.target = "a:1,b:1", .max_slots = 6, .max_calls_per_slot = 1}}};
   world.net()["a:1"].answer_with({.after = 1s});

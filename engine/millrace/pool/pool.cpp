@@ -519,7 +519,7 @@ bool pool::try_take(waiter& one) {
   roster_entry& at = roster_[chosen->endpoint_number()];
   at.peak = std::max(at.peak, ++at.in_flight);
   if (at.health != nullptr) at.health->on_picked();
-  if (scaling_.crowded(at.in_flight, at.slots.ready())) grow(waiters_.size());
+  if (scaling_.crowded(at.in_flight, at.slots.ready()) && may_open_beside(at)) scale(waiters_.size());
   if (params_.observer != nullptr) {
     params_.observer->on(events::picked{.at = loop_.now(),
                                         .endpoint = chosen->endpoint(),
@@ -528,6 +528,11 @@ bool pool::try_take(waiter& one) {
                                         .waited = loop_.now() - one.since_});
   }
   return true;
+}
+
+// asked at each call of a crowded endpoint, so it spares the look that would find nothing to do
+bool pool::may_open_beside(roster_entry const& at) const noexcept {
+  return at.slots.open() == at.slots.ready() && census_.connections() + census_.in(slot_state::draining) < bounds().max;
 }
 
 // policies do not know of room: from a full slot go on to the next one that has some

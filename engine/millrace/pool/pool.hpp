@@ -235,6 +235,7 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   void note_health(roster_entry& at, status_code outcome);
   void ask_for_health(roster_entry& of);
   bool try_take(waiter& one);
+  bool may_open_beside(roster_entry const& at) const noexcept;
   slot* with_room(std::size_t picked) noexcept;
   bool hopeless();
   bool asking() const noexcept;
