@@ -114,10 +114,12 @@ TEST_CASE("story: an endpoint that comes back while its calls finish is dialed a
 }
 
 TEST_CASE("story: a thousand updates under load lose no call and leave nothing behind", "[sim][endpoints]") {
-  world world{{.pool = {.target = "s0:1"}, .traced = false}};
+  recorder seen;
+  world world{
+      {.pool = {.target = "s0:1", .observer = &seen}, .client = {.retry = {.max_attempts = 1}}, .traced = false}};
   for (int at = 0; at < 20; ++at)
     world.net().add("s" + std::to_string(at) + ":1").call_takes({.least = 1ms, .most = 30ms});
-  make_calls(world, 0s, 10s, 2ms, {.timeout = 5s, .wait_for_ready = true});
+  make_calls(world, 0s, 10s, 2ms, {.timeout = 5s});
   for (int update = 0; update < 1000; ++update) {
     world.at(update * 10ms, [&world] {
       endpoint_set set;
@@ -131,6 +133,8 @@ TEST_CASE("story: a thousand updates under load lose no call and leave nothing b
   }
   world.run_calls();
   CHECK(count_ok(world) == 5000);
+  CHECK(seen.attempts.size() == 5000);
+  CHECK(seen.failed_picks.empty());
   world.pool().update_endpoints(set_of({"s3:1"}));
   world.run_for(1s);
   CHECK(world.net().live_channels() == 1);
