@@ -178,6 +178,13 @@ TEST_CASE("hedge: pushback is waited for, and a negative one is obeyed", "[sim][
     CHECK(call.took() == 200ms);
     CHECK(call.info.attempts == 2);
   }
+  SECTION("beyond the deadline: no hedge follows, the one that was due neither") {
+    story.b().answer_with({.code = status_code::unavailable, .after = 5ms, .pushback = "70"});
+    auto& call = story.world.call("hello", {.timeout = 60ms});
+    story.world.run_calls();
+    CHECK(call.code() == status_code::deadline_exceeded);
+    CHECK(call.info.attempts == 2);
+  }
 }
 
 TEST_CASE("hedge: without room at once there is none, and it does not queue", "[sim][hedge]") {

@@ -67,7 +67,9 @@ attempt_action attempt_machine::resume_beside(attempt_outcome const& outcome) no
   if (!outcome.pushback) return retry_at{outcome.at, false};
   auto const delay = parse_pushback(*outcome.pushback);
   if (!delay) return deny(retry_denial::pushback);
-  return retry_at{saturating_add(outcome.at, *delay), false};
+  time_point const at = saturating_add(outcome.at, *delay);
+  if (at >= deadline_) return deny(retry_denial::deadline);
+  return retry_at{at, false};
 }
 
 bool attempt_machine::affords(time_point now) noexcept {

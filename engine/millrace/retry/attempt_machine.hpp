@@ -72,7 +72,7 @@ class attempt_machine {
 
   /// An attempt ended while others of its call are in flight (hedging). `committed` and `not_retryable` end the call; any other
   /// denial means that no further attempt joins the others; `retry_at` that one may, from then on, if it is paid for
-  /// (`affords`, `pay`): the rules 2, 3, 5, 1 and 7 above, in that order, without a backoff.
+  /// (`affords`, `pay`): the rules 2, 3, 5, 1, 7 and, after a pushback, 9 above, in that order, without a backoff.
   attempt_action resume_beside(attempt_outcome const& outcome) noexcept;
 
   /// Whether throttle and budget would have another attempt beside those in flight.

@@ -405,6 +405,16 @@ TEST_CASE("call: after a negative pushback the others may still win, and no hedg
   }
 }
 
+TEST_CASE("call: after a pushback that outlasts the deadline no hedge follows, not even the one that was due",
+          "[call][hedge]") {
+  hedged one;
+  one.lead_to(2, start + 50ms);
+  CHECK(one.step(failed(status_code::unavailable, "70")).empty());
+  one.now += 20ms;
+  CHECK(one.step(call_event::elapsed{}).empty());
+  CHECK(one.step(failed(status_code::unavailable)) == "deny_deadline " + end(call_end::attempt));
+}
+
 TEST_CASE("call: when all hedges have failed the call ends as the last of them", "[call][hedge]") {
   hedged one;
   one.lead_to(3);
