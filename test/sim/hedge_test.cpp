@@ -5,6 +5,9 @@
 #include <millrace/metrics/counters.hpp>
 #include <millrace/metrics/observer_list.hpp>
 
+#include <deque>
+#include <optional>
+
 using namespace millrace;
 using namespace millrace::sim;
 
@@ -275,29 +278,92 @@ TEST_CASE("hedge: an endpoint whose attempts lose is not thought to fail", "[sim
 TEST_CASE("hedge: cancelled, out of time, drained, without its pool or its loop: a hedged call ends once",
           "[sim][hedge]") {
   enum class fate { cancel, deadline, drain, destroy, stop };
-  auto const what = GENERATE(fate::cancel, fate::deadline, fate::drain, fate::destroy, fate::stop);
-  // before the hedge; while both are out; when the loser has been cut off and its tag is on the way
-  auto const when = GENERATE(15ms, 40ms, 60ms);
-  pair_world story;
-  story.a().call_takes(5s);
-  story.b().call_takes(40ms);  // wins at 60 ms of the call
-  auto& call = story.world.call("hello", {.timeout = what == fate::deadline ? when : 10s});
-  story.world.after(when, [&] {
-    switch (what) {
-      case fate::cancel: return call.cancel(cancellation_type::terminal);
-      case fate::deadline: return;
-      case fate::drain: story.world.drain(0s); return;
-      case fate::destroy: return story.world.destroy_pool();
-      case fate::stop: static_cast<void>(story.world.stop()); return;
+  auto const [what, code] = GENERATE(table<fate, status_code>({{fate::cancel, status_code::cancelled},
+                                                               {fate::deadline, status_code::deadline_exceeded},
+                                                               {fate::drain, status_code::unavailable},
+                                                               {fate::destroy, status_code::unavailable},
+                                                               {fate::stop, status_code::unavailable}}));
+  // before the hedge at 20 ms; while both are out; when the loser has been cut off at 60 ms and its tag is on the way; after
+  for (duration when = 0ms; when <= 70ms; when += 1ms) {
+    CAPTURE(static_cast<int>(what), when / 1ms);
+    pair_world story;
+    story.a().call_takes(5s);
+    story.b().call_takes(40ms);
+    auto& call = story.world.call("hello", {.timeout = what == fate::deadline ? when + 1ns : 10s});
+    story.world.after(when, [&, end = what] {
+      switch (end) {
+        case fate::cancel: return call.cancel(cancellation_type::terminal);
+        case fate::deadline: return;
+        case fate::drain: story.world.drain(0s); return;
+        case fate::destroy: return story.world.destroy_pool();
+        case fate::stop: static_cast<void>(story.world.stop()); return;
+      }
+    });
+    story.world.run_until(1s);
+    REQUIRE(call.done());
+    CHECK(call.times_finished == 1);
+    if (when < 60ms) {
+      CHECK(call.code() == code);
+      CHECK(call.took() <= when + 1ns);
+    } else if (when > 60ms) {
+      CHECK(call.ok());
     }
-  });
-  story.world.run_until(1s);
-  REQUIRE(call.done());
-  CHECK(call.times_finished == 1);
-  if (when < 60ms) {
-    CHECK_FALSE(call.ok());
-    CHECK(call.took() <= when);
   }
+}
+
+TEST_CASE("hedge: of attempts that are back only the outcome's is kept while others are in flight", "[sim][hedge]") {
+  pair_world story(hedged(after(20ms, 3)));
+  story.a().answer_next({.code = status_code::unavailable, .after = 30ms}).call_takes(1s);  // the first, and the third
+  story.b().answer_with({.code = status_code::unavailable, .after = 40ms});
+  auto& call = story.world.call();
+  story.world.run_for(50ms);  // the first is back
+  CHECK(story.world.net().live_attempts() == 3);
+  story.world.run_for(50ms);  // and the second
+  CHECK(story.world.net().live_attempts() == 2);
+  story.world.run_calls();
+  CHECK(call.ok());
+}
+
+TEST_CASE("hedge: an endpoint that is drained takes its own attempt, and the call goes on with the others",
+          "[sim][hedge][drain]") {
+  pair_world story(hedged(after(20ms, 2)), {.target = "a:1,b:1", .outlier = health::outlier_params{.interval = 1s}});
+  story.a().call_takes(5s);
+  story.b().call_takes(40ms);
+  auto& call = story.world.call();
+  std::optional<error_code> drained;
+  auto const drain = [&](char const* name) {
+    story.world.pool().async_drain_endpoint(name, 0s, [&](error_code error) { drained = error; });
+  };
+  SECTION("first the one, while the hedge is out") {
+    story.world.after(30ms, [&] { drain("a:1"); });
+    SECTION("which wins") {
+      story.world.run_calls();
+      CHECK(call.text() == "b:1: hello");
+      CHECK(call.took() == 60ms);
+    }
+    SECTION("which fails") {
+      story.b().answer_with({.code = status_code::unavailable, .message = "busy", .after = 40ms});
+      story.world.run_calls();
+      CHECK(call.text() == "busy");
+    }
+    SECTION("which goes the same way, before or after the first is back") {
+      story.world.after(GENERATE(30ms, 31ms), [&] { drain("b:1"); });
+      story.world.run_calls();
+      CHECK(call.code() == status_code::unavailable);
+      CHECK(call.info.origin == call_end::revoked);
+    }
+    CHECK(story.a().in_flight() == 0);
+  }
+  SECTION("the only one") {
+    story.world.after(10ms, [&] { drain("a:1"); });
+    story.world.run_calls();
+    CHECK(call.code() == status_code::unavailable);
+    CHECK(call.info.origin == call_end::revoked);
+    CHECK(call.took() == 10ms);
+  }
+  story.world.run_for(1s);
+  CHECK(drained);
+  CHECK(story.counted.endpoint("a:1").finished[1] == 1);  // CANCELLED: not its failure
 }
 
 TEST_CASE("hedge: a partial cancellation allows no further attempt, and keeps those in flight", "[sim][hedge]") {
@@ -377,6 +443,29 @@ TEST_CASE("retry: the last attempt that takes too long ends the call with DEADLI
   CHECK(call.text() == "no answer within per_attempt_timeout");
   CHECK(call.took() == 101ms);
   CHECK(call.info.origin == call_end::attempt);
+}
+
+TEST_CASE("retry: an attempt whose time is the call's is not thought to have outlasted its own, as the one before did",
+          "[sim][retry]") {
+  pair_world story({.retry = {.initial_backoff = 1ms, .jitter = 0, .per_attempt_timeout = 50ms}});
+  story.a().call_takes(5s);
+  SECTION("cancelled by the server") {
+    story.b().answer_with({.code = status_code::cancelled, .message = "mine", .after = 5ms});
+    auto& call = story.world.call("hello", {.timeout = 80ms});
+    story.world.run_calls();
+    CHECK(call.code() == status_code::cancelled);
+    CHECK(call.text() == "mine");
+    CHECK(call.info.attempts == 2);
+  }
+  SECTION("cancelled by the caller") {
+    story.b().call_takes(5s);
+    auto& call = story.world.call("hello", {.timeout = 80ms});
+    story.world.after(60ms, [&] { call.cancel(cancellation_type::terminal); });
+    story.world.run_calls();
+    CHECK(call.info.origin == call_end::cancelled);
+    CHECK(story.counted.endpoint("b:1").finished[1] == 1);  // CANCELLED
+    CHECK(story.counted.endpoint("b:1").finished[4] == 0);  // DEADLINE_EXCEEDED
+  }
 }
 
 TEST_CASE("retry: the server sees an attempt's own deadline", "[sim][retry]") {

@@ -469,6 +469,50 @@ TEST_CASE("stream: a server stream that does not begin within per_attempt_timeou
   check_left_over(on.world, one);
 }
 
+TEST_CASE("stream: headers that come when the attempt's time is up are nobody's, nor are the messages behind them",
+          "[sim][stream][retry]") {
+  client_params client{.retry = {.per_attempt_timeout = 100ms}};
+  SECTION("it is tried again") {}
+  SECTION("a hedge goes on") {
+    client.hedging = retry::hedging_policy{.delay = 20ms};
+    client.idempotent = true;
+  }
+  world world{{.pool = {.target = "a:1,b:1", .max_calls_per_slot = 1000, .balance = "pick_first"}, .client = client}};
+  world.pool().open();
+  world.run_until(10ms);
+  // so much comes at that moment that the loop takes two turns for it, and looks at its timers in between
+  retry::retry_policy const once{.max_attempts = 1};
+  world.net()["a:1"].call_takes(100ms);
+  for (int n = 0; n < 300; ++n) world.call("hello", {.retry = &once});
+  world.net()["a:1"].stream_with({.messages = 3, .begins_after = 100ms});
+  world.net()["b:1"].stream_with({.messages = 3, .begins_after = 90ms});
+  talker one(world, call_kind::server_stream, 0);
+  call_info info;
+  one.start({.info = &info});
+  world.run_for(10s);
+  REQUIRE(one.end);
+  CHECK(one.end->ok());
+  CHECK(one.got == std::vector<std::string>{"b:1: 0", "b:1: 1", "b:1: 2"});
+  CHECK(info.attempts == 2);
+  check_left_over(world, one);
+}
+
+TEST_CASE("stream: attempts that lost are freed when they are back, not with the stream", "[sim][stream][hedge]") {
+  hedged_pair on({.hedging = retry::hedging_policy{.max_attempts = 3, .delay = 20ms}, .idempotent = true});
+  SECTION("cut off") { on.a().stream_with({.silent = true}); }
+  SECTION("failed before") { on.a().stream_with({.code = status_code::unavailable, .trailers_only = true}); }
+  on.b().stream_with({.messages = 100, .takes = 1s});
+  talker one(on.world, call_kind::server_stream, 0);
+  one.start({.info = &on.info});
+  on.world.run_for(50s);
+  CHECK(one.got.size() > 40);
+  CHECK(on.world.net().live_attempts() == 1);
+  CHECK(on.a().in_flight() == 0);
+  one.drop();
+  on.world.run_for(1s);
+  check_left_over(on.world, one);
+}
+
 TEST_CASE("stream: per_attempt_timeout is for what begins with one request", "[sim][stream][retry]") {
   hedged_pair on({.retry = {.per_attempt_timeout = 100ms}});
   on.a().stream_with({.takes = 200ms});

@@ -244,6 +244,7 @@ void active_call::start(leg& on) {
   on.number = machine_.attempts();
   on.slot = on.right.slot_number();
   on.out = true;
+  on.overdue = on.evicted = false;
   ++out_;
   waiter_.avoid_endpoint = on.right.endpoint_number();
   if (told() != nullptr) {
@@ -261,14 +262,16 @@ void active_call::start(leg& on) {
   open(on, deadline);
 }
 
-// one that lost to another was cut off before
+// one that lost to another was cut off before; others that are in flight elsewhere may still do better
 void leg::on_revoke() noexcept {
   bool const counts = call.chosen_ == nullptr || call.chosen_ == this;
-  if (counts && call.machine_.state() == call_state::attempting) call.revoke();
+  if (!counts || call.machine_.state() != call_state::attempting) return;
+  evicted = out && call.chosen_ == nullptr && call.others_out(*this);
+  if (!evicted) return call.revoke();
+  wire->cancel();
 }
 
 void leg::end_at(time_point at) noexcept {
-  overdue = false;
   if (!time_up) time_up.emplace(bound<void()>::to<&leg::on_time_up>(*this));
   call.loop_.arm(*time_up, at);
 }
@@ -288,6 +291,15 @@ void active_call::cut(leg const* but) noexcept {
   for (leg* one = hedges_; one != nullptr; one = one->next) {
     if (one->out && one != but) one->wire->cancel();
   }
+}
+
+bool active_call::others_out(leg const& but) const noexcept {
+  auto const counts = [&](leg const& one) { return &one != &but && one.out && !one.evicted; };
+  if (counts(first_)) return true;
+  for (leg const* one = hedges_; one != nullptr; one = one->next) {
+    if (counts(*one)) return true;
+  }
+  return false;
 }
 
 bool active_call::back(leg& from, completion how) {
@@ -325,17 +337,29 @@ void active_call::settle(leg& from) {
   if (info_ != nullptr && !lost) info_->endpoint = from.right.endpoint();
   from.right.release(wire.result.code);
   if (wire.result.ok() && client_->throttle() != nullptr) client_->throttle()->record_success();
-  if (lost) return free_if_over();
+  if (lost) {
+    from.drop();  // the others may go on for long
+    return free_if_over();
+  }
   bool const first_answer = wire.result.ok() && !from.hedge && chosen_ == nullptr;
   if (hedger_ != nullptr && first_answer) hedger_->record(loop_.now(), loop_.now() - from.started);
-  last_back_ = &from;
+  keep(&from);
+  // its endpoint is not to blame, and was told of a cancellation
+  bool const evicted = from.evicted && wire.result.code == status_code::cancelled;
+  if (evicted) from.wire->result = impl::status_of(call_end::revoked, *client_, machine_.attempts(), refusal_);
   if (revoked_)
     step(call_event::revoke{});  // before the interrupt that brings it: the budget may be gone with the pool
   step(call_event::attempt_done{.code = wire.result.code,
                                 .committed = wire.committed,
                                 .never_left = wire.never_left,
-                                .timed_out = from.overdue,
+                                .cut_off = from.overdue || evicted,
                                 .trailers = &wire.trailers});
+}
+
+// of those that are back one is kept, for the call's outcome; the one before may be out again
+void active_call::keep(leg* one) noexcept {
+  leg* const before = std::exchange(last_back_, one);
+  if (before != nullptr && before != one && !before->out) before->drop();
 }
 
 // the wire's own timer may win against ours by a moment
@@ -393,14 +417,20 @@ void active_call::do_it(hedge_action::skip action) {
 // the machine need not know: whatever else fails is not told, and this one, being committed, ends the call
 void active_call::choose(leg& one) noexcept {
   chosen_ = &one;
+  keep(nullptr);
+  record_first();
   call_off(&one);
 }
 
 // nobody waits for the others any longer
 void active_call::call_off(leg const* but) noexcept {
   loop_.disarm(wait_timer_);
-  if (first_.out) hedger_->record(loop_.now(), loop_.now() - first_.started);
   cut(but);
+}
+
+// it has begun to answer, or a hedge was faster
+void active_call::record_first() noexcept {
+  if (first_.out) hedger_->record(loop_.now(), loop_.now() - first_.started);
 }
 
 // ---- between attempts
@@ -447,6 +477,7 @@ void active_call::do_it(call_action::end action) {
   } else if (!own_end_) {
     result_ = status_of(why);
   }
+  if (hedger_ != nullptr && chosen_ == nullptr && answered && hedge_won()) record_first();
   if (info_ != nullptr) {
     // the wire's own timer may win against ours by a moment
     bool const out_of_time = answered && result_.code == status_code::deadline_exceeded &&

@@ -159,8 +159,11 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   void start(impl::leg& on);
   bool timed_out(impl::leg const& of) const noexcept;
   void prepare_hedges();
+  bool others_out(impl::leg const& but) const noexcept;
   void cut(impl::leg const* but) noexcept;
   void call_off(impl::leg const* but) noexcept;
+  void keep(impl::leg* one) noexcept;
+  void record_first() noexcept;
   void free_last_hedge() noexcept;
   bool hedge_won() const noexcept { return last_back_ != nullptr && last_back_->hedge && result_.ok(); }
   status_code last_code() const noexcept;

@@ -89,7 +89,7 @@ call_actions call_machine::after_attempt(time_point now, call_event::attempt_don
                                        .committed = event.committed,
                                        .never_left = event.never_left,
                                        .pushback = trailers.find("grpc-retry-pushback-ms"),
-                                       .timed_out = event.timed_out,
+                                       .timed_out = event.cut_off,
                                        .trailers = trailers,
                                        .elapsed = now - started_};
   return in_flight_ > 0 ? after_failure_beside(outcome) : after_failure(outcome, call_end::attempt);

@@ -60,7 +60,7 @@ struct attempt_done {
   status_code code;
   bool committed = false;
   bool never_left = false;
-  bool timed_out = false;                   ///< By the policy's per_attempt_timeout.
+  bool cut_off = false;  ///< By per_attempt_timeout, or with its endpoint while others were in flight: worth another.
   metadata_view const* trailers = nullptr;  ///< Valid during the step; null: none.
 };
 struct elapsed {};  ///< The backoff, or the time until the next hedge.

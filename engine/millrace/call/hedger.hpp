@@ -18,7 +18,8 @@ class hedger {
   /// A call begins.
   void on_call(time_point now) noexcept { extra_load_.deposit(now); }
 
-  /// A first attempt was answered, or cut off because a hedge was faster: it took that long, at least.
+  /// A first attempt was answered, or cut off because a hedge was faster: it took that long, at least. Those that were cut off
+  /// otherwise say nothing of the server.
   void record(time_point now, duration latency) noexcept {
     if (!policy_.delay) latency_.record(now, latency);
   }

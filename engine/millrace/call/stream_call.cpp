@@ -199,7 +199,8 @@ void leg::on_over(completion how) {
 }
 
 void stream_call::on_headers(leg& from) {
-  if (machine_.state() != call_state::attempting || (chosen_ != nullptr && chosen_ != &from)) return;
+  bool const lost = machine_.state() != call_state::attempting || (chosen_ != nullptr && chosen_ != &from);
+  if (lost || from.overdue) return;
   if (from.time_up) loop_.disarm(*from.time_up);
   if (chosen_ == nullptr) choose(from);
   headers_wait_ = true;
@@ -209,6 +210,7 @@ void stream_call::on_headers(leg& from) {
 
 void stream_call::on_got(message&& one) {
   loop_.disarm(read_idle_);
+  if (chosen_->overdue) one = {};  // the next attempt brings it again
   if (config_ != nullptr && exceeds(one, config_->max_response_bytes)) {
     cut_off(call_end::malformed, oversized("Received", one, *config_->max_response_bytes));
     one = {};
@@ -226,6 +228,7 @@ void stream_call::on_wrote(bool ok) {
 }
 
 void stream_call::on_over(leg& from) {
+  if (from.overdue) from.wire->committed = false;  // what came after its time nobody has seen
   if (chosen_ != &from) return settle(from);
   over_ = true;
   feed(stream_event::closed{});

@@ -321,7 +321,7 @@ TEST_CASE("call: a hedged call answers every input as the table says, however ma
       {2, failed(status_code::not_found), "deny_not_retryable " + ended},
       {3, failed(status_code::not_found), "deny_not_retryable " + ended},
       {2, call_event::attempt_done{.code = status_code::unavailable, .committed = true}, "deny_committed " + ended},
-      {2, call_event::attempt_done{.code = status_code::cancelled, .timed_out = true}, "try_hedge"},
+      {2, call_event::attempt_done{.code = status_code::cancelled, .cut_off = true}, "try_hedge"},
       {1, call_event::attempt_done{.code = status_code::unavailable, .never_left = true}, "wait_transparent"},
       {2, call_event::attempt_done{.code = status_code::unavailable, .never_left = true}, "try_hedge"},
       {3, call_event::attempt_done{.code = status_code::unavailable, .never_left = true}, "try_hedge"},

@@ -34,6 +34,7 @@ class leg final : public stream_listener {
   bool const hedge;
   bool out = false;      // its completion is still to come
   bool overdue = false;  // cut off by its own time
+  bool evicted = false;  // or with its endpoint, while others were in flight
   std::uint32_t number = 0;
   std::uint32_t slot = balance::nobody;
   permit right{bound<void()>::to<&leg::on_revoke>(*this)};
