@@ -264,6 +264,64 @@ TEST_CASE("hedge: a percentile of recent latency says when, once enough is known
   CHECK(late.took() <= 22ms);
 }
 
+TEST_CASE("hedge: a first attempt that a hedge's fatal failure cuts off says nothing of how long an answer takes",
+          "[sim][hedge]") {
+  retry::hedging_policy policy;
+  policy.max_extra_load = 1;
+  pair_world story(hedged(policy));
+  story.a().call_takes(100ms);
+  make_calls(story.world, 1s, 4s, 20ms);
+  story.world.run_until(5s);
+  story.a().call_takes(10s);
+  story.b().answer_with({.code = status_code::not_found, .after = 1ms});
+  make_calls(story.world, 5s, 35s, 50ms, {.timeout = 1s});
+  story.world.run_until(30s);
+  auto const before = story.total().hedges;
+  CHECK(before > 100);
+  story.world.run_until(35s);
+  CHECK(story.total().hedges == before);  // what was known has been forgotten
+}
+
+TEST_CASE("hedge: methods without a number share what their hedges may add, however many names there are",
+          "[sim][hedge]") {
+  retry::hedging_policy policy = after(20ms);
+  policy.max_extra_load = 0;
+  policy.min_per_second = 1;
+  pair_world story(hedged(policy));
+  story.a().call_takes(50ms);
+  std::deque<method> names;
+  for (int n = 0; n < 40; ++n) {
+    auto const& name = names.emplace_back(method::unnumbered("/from.the/Wire" + std::to_string(n)));
+    story.world.client().async_call(name, "hello", {}, [](call_result) {});
+  }
+  story.world.run_for(1s);
+  CHECK(story.total().hedges == 10);
+  auto& numbered = story.world.call();
+  story.world.run_calls();
+  CHECK(numbered.info.hedges == 1);
+}
+
+TEST_CASE("hedge: a call_info that was used before is filled in anew", "[sim][hedge]") {
+  pair_world story;
+  call_info info;
+  auto const call = [&](call_options options = {}) {
+    options.info = &info;
+    story.world.client().async_call(world::called(), "hello", options, [](call_result) {});
+    story.world.run_for(1s);
+  };
+  story.a().answer_next({.after = 500ms}).answer_next({.after = 500ms});
+  call();
+  call();
+  CHECK(info.hedges == 1);
+  CHECK(info.endpoint == "b:1");
+  call({.metadata = {{"Illegal", ""}}});
+  CHECK(info.origin == call_end::malformed);
+  CHECK(info.hedges == 0);
+  CHECK_FALSE(info.hedge_won);
+  CHECK(info.endpoint.empty());
+  CHECK_FALSE(info.slot);
+}
+
 TEST_CASE("hedge: an endpoint whose attempts lose is not thought to fail", "[sim][hedge]") {
   pair_world story(hedged(), {.target = "a:1,b:1",
                               .accrual = health::accrual_params{.consecutive_failures = 1},

@@ -55,6 +55,7 @@ active_call::~active_call() {
 void active_call::on_begin(completion how) {
   if (how == completion::abandoned) return give_up();
   client_->enter(*this);
+  if (info_ != nullptr) *info_ = {};
   if (told() != nullptr) told()->on(events::call_started{.at = loop_.now(), .method = method_.path()});
   if (context_.deadline() != never) loop_.arm(deadline_timer_, context_.deadline());
   if (client_->pool() != nullptr) client_->pool()->budget().deposit(loop_.now());

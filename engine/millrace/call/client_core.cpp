@@ -67,10 +67,11 @@ method_config const* client_core::find_config(method const& called) const {
 
 hedger& client_core::find_hedger(method const& called, retry::hedging_policy const& policy,
                                  method_config const* config) {
-  auto const found = hedgers_.find(called.path());
+  std::pair const key(called.number(), config);
+  auto const found = hedgers_.find(key);
   if (found != hedgers_.end()) return found->second;
   retry::retry_policy const& replaced = config != nullptr && config->retry ? *config->retry : params_.retry;
-  return hedgers_.try_emplace(called.path(), policy, replaced).first->second;
+  return hedgers_.try_emplace(key, policy, replaced).first->second;
 }
 
 void client_core::enter(active_call& one) noexcept { calls_.push_back(one); }

@@ -10,9 +10,11 @@
 
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace millrace {
 
@@ -77,7 +79,8 @@ class client_core final : private pool_client, private stop_listener {
   std::unique_ptr<config_cache> const configs_;
   std::optional<retry::throttle> throttle_;
   retry::budget spent_{{.percent = 0, .min_per_second = 0}};  // for calls begun after the pool has gone
-  std::map<std::string, hedger, std::less<>> hedgers_;        // by the method's path
+  // by the method's number and what is set for it: those without a number, whose names may come from the wire, share one
+  std::map<std::pair<std::uint32_t, method_config const*>, hedger> hedgers_;
   intrusive_list<active_call, active_call_tag> calls_;
 };
 

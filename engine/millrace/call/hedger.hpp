@@ -9,7 +9,7 @@
 
 namespace millrace {
 
-/// What the hedged calls of one method have in common: how long they lately took, and what their hedges may add to the load.
+/// What the hedged calls of one method, or of all that have no number and the same settings, have in common: how long they lately took, and what their hedges may add to the load.
 class hedger {
  public:
   /// Expects a validated policy; `replaced` is the retry policy that these calls would have without it.
