@@ -32,6 +32,16 @@ asio::awaitable<void> ten_calls(millrace::client<Echo> echo) {
 }
 // [end]
 
+// [override]
+// what a single call goes by; it outlives the calls that it is given to
+millrace::retry::retry_policy const once{.max_attempts = 1};
+
+asio::awaitable<void> no_second_try(millrace::client<Echo> echo) {
+  auto reply = co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>({}, {.timeout = 2s, .retry = &once});
+  fmt::print("at once: {}\n", reply ? "answered" : reply.error().error_message());
+}
+// [end]
+
 // [rule]
 // a server that is full says for how long, in a trailer of its own
 std::optional<millrace::duration> when_there_is_room(millrace::retry::failed_attempt const& after) {
@@ -63,5 +73,6 @@ int main(int argc, char** argv) {
   millrace::client<Echo> polite(pool, {.retry = {.max_attempts = 4, .rule = when_there_is_room}});
   // [end]
   for (auto const& one : {echo, quick, impatient, polite}) co_spawn(loop, ten_calls(one), asio::detached);
+  co_spawn(loop, no_second_try(echo), asio::detached);
   loop.run();
 }

@@ -163,3 +163,54 @@ TEST_CASE("story: metadata goes with every attempt, and illegal metadata ends th
   CHECK(illegal.code() == status_code::invalid_argument);
   CHECK(illegal.info.attempts == 0);
 }
+
+TEST_CASE("retry: a call's own policy wins over its method's and the client's, and over hedging", "[sim][retry]") {
+  auto const table = std::make_shared<method_table>();
+  if (GENERATE(false, true)) table->add("", "", {.retry = retry::retry_policy{.max_attempts = 1}});
+  world world{{.pool = {.target = "a:1"},
+               .client = {.retry = {.max_attempts = 1},
+                          .hedging = retry::hedging_policy{.delay = 1ms},
+                          .idempotent = true,
+                          .methods = table}}};
+  world.pool().open();
+  world.run_until(10ms);
+  server& a = world.net()["a"];
+  a.answer_next({.code = status_code::aborted, .after = 50ms})
+      .answer_next({.code = status_code::aborted, .after = 50ms});
+  retry::retry_policy const own{
+      .max_attempts = 3, .initial_backoff = 5ms, .multiplier = 1, .jitter = 0, .retryable = {status_code::aborted}};
+  auto& call = world.call("hello", {.retry = &own});
+  world.run_calls();
+  CHECK(call.ok());
+  CHECK(call.info.attempts == 3);
+  CHECK(call.info.hedges == 0);
+  CHECK(call.took() == 110ms);
+}
+
+TEST_CASE("retry: a call's own policy may forbid retries", "[sim][retry]") {
+  world world{{.pool = {.target = "a:1"}}};
+  world.net()["a"].answer_next({.code = status_code::unavailable});
+  retry::retry_policy const once{.max_attempts = 1};
+  auto& call = world.call("hello", {.retry = &once});
+  world.run_calls();
+  CHECK(call.code() == status_code::unavailable);
+  CHECK(call.info.attempts == 1);
+}
+
+TEST_CASE("retry: a call whose own policy is not allowed ends, and says which field, its value and what is",
+          "[sim][retry]") {
+  world world{{.pool = {.target = "a:1"}}};
+  retry::retry_policy const none{.max_attempts = 0};
+  auto& call = world.call("hello", {.retry = &none});
+  std::optional<status> end;
+  auto stream = world.client().async_server_stream(world::called(), "please", {.retry = &none});
+  stream.async_finish([&](status how) { end = std::move(how); });
+  world.run_calls();
+  world.run_for(1s);
+  CHECK(call.code() == status_code::invalid_argument);
+  CHECK(call.text() == "call_options.retry.max_attempts is 0; allowed: 1 to 5");
+  CHECK(call.info.origin == call_end::malformed);
+  REQUIRE(end);
+  CHECK(end->message == call.text());
+  CHECK(world.net()["a"].received() == 0);
+}

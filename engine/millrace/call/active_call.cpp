@@ -36,9 +36,10 @@ active_call::active_call(std::shared_ptr<client_core> client, method const& call
       outgoing_(std::move(request)),
       context_(method_.path(), headers_, *this),
       chain_(client_->params().interceptors),
-      machine_(retry_of(*client_, config_), client_->budget(), loop_.random(), never, client_->throttle()),
+      machine_(retry_of(*client_, config_, options), client_->budget(), loop_.random(), never, client_->throttle()),
       wait_for_ready_(waits_for_ready(config_, options)),
-      hedged_(client_->hedges() && single_request() && is_idempotent(*client_, config_, options)),
+      own_retry_(options.retry != nullptr),
+      hedged_(client_->hedges() && !own_retry_ && single_request() && is_idempotent(*client_, config_, options)),
       started_(loop_.running_in_this_thread() ? loop_.now() : loop_.events().now()),
       waiter_(first_.right, bound<void(error_code)>::to<&active_call::on_served>(*this)) {
   waiter_.hash = options.hash_key.hash();
@@ -99,6 +100,9 @@ chain_action active_call::run_stage(hook stage) {
 
 void active_call::do_it(call_action::run_start) {
   if (!legal_metadata_) return malformed(illegal_metadata());
+  if (own_retry_) {
+    if (auto why = why_illegal(machine_.policy())) return malformed(std::move(*why));
+  }
   if (single_request()) {
     if (outgoing_.empty()) return malformed({status_code::internal, "the request could not be serialised", {}});
     if (config_ != nullptr && exceeds(outgoing_, config_->max_request_bytes)) {

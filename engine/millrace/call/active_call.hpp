@@ -178,7 +178,8 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   bool refused_ = false;  // by the pool, and not yet told to the machine
   bool revoked_ = false;  // likewise
   bool const wait_for_ready_;
-  bool const hedged_;  // if there is a policy for it
+  bool const own_retry_;  // the call brings its policy, which nobody has looked at
+  bool const hedged_;     // if there is a policy for it
   bool parsed_ = false;
   bool interrupt_queued_ = false;
   time_point const started_;

@@ -55,6 +55,10 @@ struct call_options {
   /// gRPC (doc/wait-for-ready.md); it always waits while a connection is being made. None: as its method's settings say, or else not.
   std::optional<bool> wait_for_ready{};
 
+  /// In place of its method's and the client's policy; a call with one is not hedged. Outlives the call. One that is not allowed ends
+  /// the call with INVALID_ARGUMENT. Null: as its method's settings or the client's say.
+  retry::retry_policy const* retry = nullptr;
+
   /// The call may run more than once: where there is a hedging policy, it is hedged. None: as its method's settings or the client's
   /// say.
   std::optional<bool> idempotent{};

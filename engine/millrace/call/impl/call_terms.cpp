@@ -5,6 +5,7 @@
 #include <millrace/call/options.hpp>
 
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 
 namespace millrace::impl {
@@ -22,7 +23,9 @@ bool waits_for_ready(method_config const* config, call_options const& options) n
   return options.wait_for_ready.value_or(config != nullptr && config->wait_for_ready.value_or(false));
 }
 
-retry::retry_policy const& retry_of(client_core const& client, method_config const* config) noexcept {
+retry::retry_policy const& retry_of(client_core const& client, method_config const* config,
+                                    call_options const& options) noexcept {
+  if (options.retry != nullptr) return *options.retry;
   return config != nullptr && config->retry ? *config->retry : client.params().retry;
 }
 
@@ -46,6 +49,13 @@ status illegal_metadata() {
       status_code::invalid_argument,
       "call_options.metadata: keys are lower case, not gRPC's own; values are printable unless the key ends in -bin",
       {}};
+}
+
+std::optional<status> why_illegal(retry::retry_policy const& policy) try {
+  retry::validate(policy, "call_options.retry");
+  return std::nullopt;
+} catch (std::invalid_argument const& error) {
+  return status{status_code::invalid_argument, error.what(), {}};
 }
 
 namespace {

@@ -29,7 +29,8 @@ time_point deadline_of(time_point now, method_config const* config, call_options
 
 bool waits_for_ready(method_config const* config, call_options const& options) noexcept;
 
-retry::retry_policy const& retry_of(client_core const& client, method_config const* config) noexcept;
+retry::retry_policy const& retry_of(client_core const& client, method_config const* config,
+                                    call_options const& options) noexcept;
 
 inline bool exceeds(message const& one, std::optional<std::uint32_t> most) noexcept {
   return most && one.size() > *most;
@@ -39,6 +40,9 @@ inline bool exceeds(message const& one, std::optional<std::uint32_t> most) noexc
 status oversized(char const* verb, message const& one, std::uint32_t most);
 
 status illegal_metadata();
+
+/// Of a call's own policy; none: it may be used.
+std::optional<status> why_illegal(retry::retry_policy const& policy);
 
 /// A copy, for call_info.
 metadata_pairs kept(metadata_view from);
