@@ -120,6 +120,30 @@ TEST_CASE("stream: the client's default timeout does not end it", "[sim][stream]
   CHECK(one.got.size() == 5);
 }
 
+TEST_CASE("stream: default_stream_timeout ends one that sets no time of its own", "[sim][stream]") {
+  auto const kind = GENERATE(from_range(kinds));
+  world world{{.pool = {.target = "a:1"}, .client = {.default_timeout = 1s, .default_stream_timeout = 3s}}};
+  world.net()["a"].stream_with({.silent = true});
+  talker plain(world, kind, 5);
+  talker own(world, kind, 5);
+  plain.start();
+  own.start({.timeout = 5s});
+  world.run_until(2999ms);
+  CHECK_FALSE(plain.end);
+  world.run_until(4999ms);
+  REQUIRE(plain.end);
+  CHECK(plain.end->code == status_code::deadline_exceeded);
+  CHECK_FALSE(own.end);
+  world.run_until(6s);
+  REQUIRE(own.end);
+  CHECK(own.end->code == status_code::deadline_exceeded);
+}
+
+TEST_CASE("stream: a default_stream_timeout below 0 is refused by name", "[sim][stream]") {
+  CHECK_THROWS_WITH((world{{.pool = {.target = "a:1"}, .client = {.default_stream_timeout = -1ns}}}),
+                    "client_params.default_stream_timeout: -1 ns is not allowed; it must be at least 0");
+}
+
 TEST_CASE("complaint 38: a read that waits too long ends the stream, and says which timeout it was", "[sim][stream]") {
   world world{{.pool = {.target = "a:1"}}};
   world.net()["a"].stream_with({.messages = 3, .takes = 2s});

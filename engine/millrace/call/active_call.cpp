@@ -18,9 +18,9 @@ bool is_idempotent(client_core const& client, method_config const* config, call_
   return config != nullptr && config->idempotent ? *config->idempotent : client.params().idempotent;
 }
 
-// the default is for calls that answer soon, and would end a long stream in its midst
-duration default_timeout(client_core const& client, call_kind kind) noexcept {
-  return kind == call_kind::unary ? client.params().default_timeout : duration::max();
+duration default_timeout(client_params const& client, call_kind kind) noexcept {
+  if (kind == call_kind::unary) return client.default_timeout;
+  return client.default_stream_timeout > duration::zero() ? client.default_stream_timeout : duration::max();
 }
 
 }  // namespace
@@ -44,7 +44,7 @@ active_call::active_call(std::shared_ptr<client_core> client, method const& call
       waiter_(first_.right, bound<void(error_code)>::to<&active_call::on_served>(*this)) {
   waiter_.hash = options.hash_key.hash();
   context_.set_started(started_);
-  context_.set_deadline(deadline_of(started_, config_, options, default_timeout(*client_, kind)));
+  context_.set_deadline(deadline_of(started_, config_, options, default_timeout(client_->params(), kind)));
   machine_.shorten_deadline(context_.deadline());
   for (auto const& [key, value] : options.metadata) legal_metadata_ = headers_.try_add(key, value) && legal_metadata_;
 }

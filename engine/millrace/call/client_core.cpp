@@ -21,6 +21,11 @@ client_params checked(client_params params) {
     throw std::invalid_argument("client_params.default_timeout: " + std::to_string(params.default_timeout.count()) +
                                 " ns is not allowed; it must be more than 0");
   }
+  if (params.default_stream_timeout < duration::zero()) {
+    throw std::invalid_argument(
+        "client_params.default_stream_timeout: " + std::to_string(params.default_stream_timeout.count()) +
+        " ns is not allowed; it must be at least 0");
+  }
   validate(params.retry, "client_params.retry");
   if (params.hedging) validate(*params.hedging, "client_params.hedging");
   check_hash_header(params.hash_header);

@@ -43,8 +43,8 @@ struct call_info {
 
 /// How one call differs from its client's defaults.
 struct call_options {
-  /// From the call's start to its handler, waiting and retries included. 0: its method's, or else the client's default_timeout. A
-  /// method's timeout (client_params::methods) bounds it.
+  /// From the call's start to its handler, waiting and retries included. 0: its method's, or else the client's default_timeout, or
+  /// default_stream_timeout. A method's timeout (client_params::methods) bounds it.
   duration timeout{};
 
   /// The call's end at the latest, besides what `timeout` says: that of the work it is a part of (`inbound_deadline`,
@@ -76,8 +76,12 @@ struct call_options {
 
 /// What the calls of one client have in common.
 struct client_params {
-  /// A deadline is always set: a call without a timeout of its own gets this one. More than 0.
+  /// A unary call always has a deadline: one without a timeout of its own gets this one. More than 0.
   duration default_timeout = std::chrono::seconds(15);
+
+  /// Likewise for streams. 0: none, because a subscription has no end, and `stream_options` has the means to find out that a stream is
+  /// stuck.
+  duration default_stream_timeout{};
 
   retry::retry_policy retry{};
 

@@ -9,8 +9,8 @@ namespace millrace {
 
 /// What streams have beside call_options.
 ///
-/// A stream has no deadline unless `call_options::timeout` or its method's settings give it one: `client_params::default_timeout`
-/// is for calls that answer soon, and would end a long stream in its midst.
+/// A stream has no deadline unless `call_options::timeout`, its method's settings or `client_params::default_stream_timeout` give it
+/// one: `default_timeout` is for calls that answer soon, and would end a long stream in its midst.
 struct stream_options {
   /// The longest that an `async_read` or `async_finish` may wait for the server's next message, the wait for a slot included. Then
   /// the stream ends with DEADLINE_EXCEEDED. 0: any time.

@@ -315,6 +315,7 @@ struct table<client_params> {
   using p = client_params;
   static constexpr std::tuple rows{
       row("default_timeout", &p::default_timeout, positive),
+      row("default_stream_timeout", &p::default_stream_timeout, at_least(0)),
       row("retry", &p::retry),
       row("hedging", &p::hedging),
       row("idempotent", &p::idempotent),
