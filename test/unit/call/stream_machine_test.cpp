@@ -5,8 +5,10 @@
 #include <support/catch.hpp>
 
 #include <array>
+#include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 // inside, because read and write are also functions of the system's
 namespace millrace {
@@ -15,7 +17,14 @@ namespace {
 using namespace stream_event;
 using op = stream_operation_kind;
 
-std::string why(std::optional<errc> error) { return error ? "_" + std::to_string(static_cast<int>(*error)) : ""; }
+std::string why(std::optional<errc> error) {
+  static std::map<errc, char const*> const names{{errc::cancelled, "_cancelled"},
+                                                 {errc::operation_in_progress, "_in_progress"},
+                                                 {errc::half_closed, "_half_closed"},
+                                                 {errc::finishing, "_finishing"},
+                                                 {errc::stream_ended, "_stream_ended"}};
+  return error ? names.at(*error) : "";
+}
 
 std::string words(stream_actions const& actions) {
   struct {
@@ -61,6 +70,85 @@ constexpr passed_out full{false};
 constexpr std::nullopt_t runs = std::nullopt;
 
 }  // namespace
+
+namespace {
+
+constexpr char const* state_names[] = {"waiting", "open", "closed", "over", "settled"};
+
+/// Quiet: nobody asked for anything. Busy: a message is asked for, one is on the wire, one behind it, a third with the interceptors
+/// and awaited; when the attempt is over, one that it brought is with them too; in the end it is kept, for nobody asks any longer.
+void lead_to(fixture& of, stream_state to, bool busy) {
+  if (busy) of.after(read{}, write{}, with_room, write{}, with_room, write{});
+  if (to == stream_state::waiting) return;
+  of.after(opened{});
+  if (to == stream_state::open) return;
+  if (busy) of.after(wrote{true, true}, wrote{true, true}, got{true});
+  of.after(closed{});
+  if (to == stream_state::closed) return;
+  if (busy) of.after(unread{}, passed_in{});
+  of.after(ended{});
+  if (to == stream_state::over) return;
+  of.after(settled{});
+}
+
+using cells = std::array<char const*, 5>;  // waiting, open, closed, over, settled: what it does, and `> where it goes`
+
+struct input_row {
+  stream_event_any what;
+  cells quiet;
+  cells busy;
+};
+
+}  // namespace
+
+TEST_CASE("stream: every state answers every input as the table says", "[call][stream]") {
+  std::vector<input_row> const rows = {
+      {read{},
+       {"", "read", "", "no_message", "no_message"},
+       {"no_message_in_progress", "no_message_in_progress", "no_message_in_progress", "deliver", "deliver"}},
+      {unread{},
+       {"", "", "", "", ""},
+       {"no_message_cancelled", "no_message_cancelled", "no_message_cancelled", "", ""}},
+      {write{},
+       {"pass_out", "pass_out", "pass_out", "written_stream_ended", "written_stream_ended"},
+       {"written_in_progress", "written_in_progress", "written_in_progress", "written_stream_ended",
+        "written_stream_ended"}},
+      {unwrite{}, {"", "", "", "", ""}, {"written_cancelled", "written_cancelled", "written_cancelled", "", ""}},
+      {writes_done{}, {"", "close", "", "", ""}, {"", "", "", "", ""}},
+      {finish{}, {"", "close read", "", "", "finished"}, {"", "", "", "drop", "drop finished"}},
+      {cancel{}, {"", "", "", "", ""}, {"", "", "", "", ""}},
+      {with_room, {"", "", "", "", ""}, {"written", "written", "written", "drop_queue", "drop_queue"}},
+      {full, {"", "", "", "", ""}, {"", "", "", "drop_queue", "drop_queue"}},
+      {passed_in{}, {"", "", "", "", ""}, {"", "", "deliver", "", ""}},
+      {opened{}, {"> open", "", "", "", ""}, {"write_more read > open", "", "", "", ""}},
+      {wrote{true, true}, {"", "", "", "", ""}, {"", "write", "", "", ""}},
+      {wrote{true, false}, {"", "", "", "", ""}, {"", "write", "", "", ""}},
+      {wrote{false, true}, {"", "", "", "", ""}, {"", "drop_queue written_stream_ended", "", "", ""}},
+      {got{true}, {"", "", "", "", ""}, {"", "pass_in", "", "", ""}},
+      {got{false}, {"", "", "", "", ""}, {"", "", "", "", ""}},
+      {closed{}, {"", "> closed", "", "", ""}, {"", "> closed", "", "", ""}},
+      {lost{}, {"", "> waiting", "> waiting", "", ""}, {"", "> waiting", "> waiting", "", ""}},
+      {ended{},
+       {"drop_queue > over", "drop_queue > over", "drop_queue > over", "", ""},
+       {"drop_queue written_stream_ended no_message > over", "drop_queue written_stream_ended no_message > over",
+        "drop_queue written_stream_ended no_message > over", "", ""}},
+      {settled{}, {"", "", "", "> settled", ""}, {"", "", "", "> settled", ""}},
+  };
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    for (std::size_t at = 0; at < 5; ++at) {
+      for (bool const busy : {false, true}) {
+        INFO("row " << row << ", " << state_names[at] << (busy ? ", busy" : ""));
+        fixture stream;
+        lead_to(stream, static_cast<stream_state>(at), busy);
+        REQUIRE(static_cast<std::size_t>(stream.machine.state()) == at);
+        std::string did = stream.step(rows[row].what);
+        auto const now_is = static_cast<std::size_t>(stream.machine.state());
+        if (now_is != at) did += (did.empty() ? "> " : " > ") + std::string(state_names[now_is]);
+        CHECK(did == (busy ? rows[row].busy : rows[row].quiet)[at]);
+      }
+    }
+  }
+}
 
 TEST_CASE("stream: what may be asked for, in the table's order; misuse is an errc", "[call][stream]") {
   fixture stream;
@@ -380,18 +468,22 @@ TEST_CASE(
             feed(lost{});
           }
           return;
+        case 13:
+          if (reads == 0 && writes == 0 && draw() && draw() && draw()) feed(closed{});
+          return;
       }
     };
     auto const check = [&] {
       CHECK(reads <= 1);
       CHECK(writes <= 1);
       CHECK(closes <= 1);
+      if (machine.state() == stream_state::closed) CHECK(reads + writes == 0);
       CHECK(readers >= 0);
       CHECK(writers >= 0);
       CHECK(finishers >= 0);
     };
     for (int n = 0; n < 60; ++n) {
-      one_step(random.below(13));
+      one_step(random.below(14));
       check();
     }
     feed(ended{});
