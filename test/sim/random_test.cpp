@@ -2,6 +2,7 @@
 // Random schedules: everything that can happen happens at random times, and the world's invariants hold at every turn.
 // usage: sim-random FIRST COUNT; MILLRACE_SEED=N runs that schedule alone and prints its trace.
 #include "random_holder.hpp"
+#include "schedules.hpp"
 
 #include <millrace/sim/world.hpp>
 
@@ -10,9 +11,7 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <deque>
-#include <exception>
 #include <memory>
 #include <string>
 #include <utility>
@@ -265,33 +264,6 @@ void run_schedule(std::uint64_t seed, bool traced) {
   if (traced) std::fputs(world.trace().text().c_str(), stdout);
 }
 
-void run_and_say(std::uint64_t seed) {
-  try {
-    run_schedule(seed, false);
-  } catch (broken_invariant const&) {
-    run_schedule(seed, true);  // throws again, with the trace
-    throw;
-  }
-}
-
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (std::getenv("MILLRACE_SEED") != nullptr) {
-    run_schedule(seed_from_environment(), true);
-    return 0;
-  }
-  std::uint64_t const first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1;
-  std::uint64_t const count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1000;
-  for (std::uint64_t seed = first; seed < first + count; ++seed) {
-    try {
-      run_and_say(seed);
-    } catch (std::exception const& error) {
-      std::printf("schedule %llu: %s\n", static_cast<unsigned long long>(seed), error.what());
-      std::printf("%llu passed, 1 failed\n", static_cast<unsigned long long>(seed - first));
-      return 1;
-    }
-  }
-  // the form that the test runner's count understands
-  std::printf("%llu passed, 0 failed\n", static_cast<unsigned long long>(count));
-}
+int main(int argc, char** argv) { return millrace::sim::run_schedules(argc, argv, run_schedule); }

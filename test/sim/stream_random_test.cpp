@@ -3,13 +3,12 @@
 // outstanding, and no message is lost, doubled or reordered.
 // usage: sim-stream-random FIRST COUNT; MILLRACE_SEED=N runs that schedule alone and prints its trace.
 #include "random_holder.hpp"
+#include "schedules.hpp"
 #include "talker.hpp"
 
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <deque>
-#include <exception>
 #include <memory>
 #include <string>
 
@@ -139,23 +138,4 @@ void run_schedule(std::uint64_t seed, bool traced) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (std::getenv("MILLRACE_SEED") != nullptr) {
-    run_schedule(seed_from_environment(), true);
-    return 0;
-  }
-  std::uint64_t const first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1;
-  std::uint64_t const count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1000;
-  for (std::uint64_t seed = first; seed < first + count; ++seed) {
-    try {
-      run_schedule(seed, false);
-    } catch (std::exception const& error) {
-      std::printf("schedule %llu: %s\nagain with: MILLRACE_SEED=%llu %s\n%llu passed, 1 failed\n",
-                  static_cast<unsigned long long>(seed), error.what(), static_cast<unsigned long long>(seed), argv[0],
-                  static_cast<unsigned long long>(seed - first));
-      return 1;
-    }
-  }
-  // the form that the test runner's count understands
-  std::printf("%llu passed, 0 failed\n", static_cast<unsigned long long>(count));
-}
+int main(int argc, char** argv) { return millrace::sim::run_schedules(argc, argv, run_schedule); }

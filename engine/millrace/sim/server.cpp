@@ -113,7 +113,7 @@ server& server::end_health_watches(status_code code, std::string message) {
 }
 
 void server::receive(health_call& question) {
-  ++health_questions_;
+  asked_at_.push_back(net_.events().now());
   last_health_question_ = {.service = std::string(question.service()), .watch = question.watches()};
   if (question.watches()) {
     health_listeners_.push_back(question);

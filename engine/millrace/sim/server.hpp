@@ -94,7 +94,9 @@ class server {
   /// When each attempt reached it.
   std::vector<time_point> const& received_at() const noexcept { return received_at_; }
   /// Questions after its health that reached it, and what the last one was for.
-  std::uint32_t health_questions() const noexcept { return health_questions_; }
+  std::size_t health_questions() const noexcept { return asked_at_.size(); }
+  /// When each of those did.
+  std::vector<time_point> const& asked_at() const noexcept { return asked_at_; }
   health_question_seen const& last_health_question() const noexcept { return last_health_question_; }
   /// Watches of its health at this moment.
   std::uint32_t health_watches() const noexcept { return health_watches_; }
@@ -147,7 +149,7 @@ class server {
   duration health_latency_{};
   intrusive_list<health_call, health_watch_tag> health_listeners_;
   std::uint32_t health_watches_ = 0;
-  std::uint32_t health_questions_ = 0;
+  std::vector<time_point> asked_at_;
   health_question_seen last_health_question_;
 };
 
