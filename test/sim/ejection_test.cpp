@@ -178,6 +178,37 @@ TEST_CASE("story: panic: with less than half of the endpoints fit all are used, 
   world.run_calls();
 }
 
+TEST_CASE("story: endpoints that have no connection are no reason to panic", "[sim][health]") {
+  auto const untroubled = [](pool_params pool, std::string const& ejected, auto arrange) {
+    health_recorder seen;
+    pool.accrual = health::accrual_params{.base_ejection = 60s};
+    pool.observer = &seen;
+    world world{{.pool = std::move(pool), .client = {.retry = {.max_attempts = 1}}, .traced = false}};
+    arrange(world);
+    world.pool().open();
+    make_calls(world, 1s, 20s, 5ms);
+    world.at(5s, [&] { world.net()[ejected].answer_with({.code = status_code::unavailable}); });
+    world.run_until(6s);
+    REQUIRE(seen.changes.size() == 1);
+    std::uint64_t const before = world.net()[ejected].received();
+    world.run_calls();
+    CHECK(seen.panics.empty());
+    CHECK(world.net()[ejected].received() == before);
+  };
+  SECTION("a name of ten addresses, of which four get a slot") {
+    untroubled({.target = "s0:1", .max_slots = 4}, "s0:1", [](world& in) {
+      endpoint_set all;
+      for (int at = 0; at < 10; ++at) all.push_back({.address = in.net().add("s" + std::to_string(at) + ":1").name()});
+      in.pool().update_endpoints(all);
+    });
+  }
+  SECTION("a name of which half of the addresses lead nowhere") {
+    untroubled({.target = servers(8)}, "s1:1", [](world& in) {
+      for (int at = 0; at < 8; at += 2) in.net()["s" + std::to_string(at) + ":1"].down("Network is unreachable");
+    });
+  }
+}
+
 TEST_CASE("story: calls go to the next priority when the first is down, and back when it is up", "[sim][health]") {
   health_recorder seen;
   world world{

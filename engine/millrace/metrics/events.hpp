@@ -52,7 +52,7 @@ struct panic_changed {
   time_point at;
   bool panicking;
   std::uint32_t usable;
-  std::uint32_t endpoints;
+  std::uint32_t endpoints;  ///< That are connected.
 };
 
 /// Calls go to endpoints of another priority.

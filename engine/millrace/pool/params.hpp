@@ -94,9 +94,10 @@ struct pool_params {
   /// Your own picker instead; called once by the pool's constructor, and once by the first `pool::stub_channel`.
   std::function<balance::any_picker()> make_picker{};
 
-  /// Calls go to the endpoints of the lowest `endpoint::priority` of which at least this part is usable. When none is, all
-  /// endpoints of the level in use get calls, whatever is known of their health (Envoy's panic threshold): better a few that may
-  /// fail than all on the last one standing. 0 to 1; 0: never.
+  /// Calls go to the endpoints of the lowest `endpoint::priority` of which at least this part is usable. When there is no such
+  /// priority, all endpoints of the level in use get calls, whatever is known of their health (Envoy's panic threshold): better a few
+  /// that may fail than all on the last one standing. A part of those that are connected: Envoy, which has a connection to each,
+  /// counts all. 0 to 1; 0: never.
   double panic_threshold = 0.5;
 
   /// From one priority to another.

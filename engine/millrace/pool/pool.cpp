@@ -403,7 +403,7 @@ void pool::rebuild() {
     params_.observer->on(events::panic_changed{.at = loop_.now(),
                                                .panicking = selection_.panicking(),
                                                .usable = selection_.usable(),
-                                               .endpoints = selection_.endpoints()});
+                                               .endpoints = selection_.connected()});
   }
   if (selection_.priority() != priority) {
     params_.observer->on(events::priority_changed{.at = loop_.now(), .from = priority, .to = selection_.priority()});

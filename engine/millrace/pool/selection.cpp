@@ -40,16 +40,16 @@ void selection::count_levels(roster const& endpoints) {
   for (roster_entry const* const one : endpoints.wanted()) {
     auto at = std::ranges::lower_bound(levels_, one->is.priority, {}, &level::priority);
     if (at == levels_.end() || at->priority != one->is.priority) at = levels_.insert(at, {one->is.priority});
-    ++at->endpoints;
     if (one->connected()) ++at->connected;
     if (one->usable()) ++at->usable;
   }
 }
 
-// a level that would have to panic is left for another one, if there is one
+// a level that would have to panic is left for another one, if there is one. What has no connection would get no call in a panic
+// either, so it is no reason for one: the names' other addresses may lead nowhere, or have no slot for want of max_slots
 time_point selection::choose_level(time_point now) {
   auto const panics = [this](level const& one) {
-    return balance::panics(one.usable, one.endpoints, params_.panic_threshold);
+    return balance::panics(one.usable, one.connected, params_.panic_threshold);
   };
   availability_.clear();
   for (level const& one : levels_) {
@@ -58,9 +58,9 @@ time_point selection::choose_level(time_point now) {
   auto const decided = failover_.step(now, availability_);
   priority_ = decided.priority;
   auto const in_use = std::ranges::find(levels_, priority_, &level::priority);
-  endpoints_ = in_use != levels_.end() ? in_use->endpoints : 0;
+  connected_ = in_use != levels_.end() ? in_use->connected : 0;
   usable_ = in_use != levels_.end() ? in_use->usable : 0;
-  panicking_ = in_use != levels_.end() && in_use->usable < in_use->connected && panics(*in_use);
+  panicking_ = in_use != levels_.end() && panics(*in_use);
   return decided.look_again;
 }
 

@@ -24,8 +24,8 @@ struct selection_params {
 
 /// Which of a pool's ready slots calls may go to, and the pick among them.
 ///
-/// Of the endpoints that are connected, those that are usable, of the priority in use; all of that priority while fewer than
-/// `panic_threshold` of its endpoints are usable (panic). Weights are the endpoints' own, less while an endpoint starts slowly.
+/// Of the endpoints that are connected, those that are usable, of the priority in use; all of those that are connected while less
+/// than `panic_threshold` of them is usable (panic). Weights are the endpoints' own, less while an endpoint starts slowly.
 /// Policies see the outcome and know nothing of why.
 class selection {
  public:
@@ -43,8 +43,8 @@ class selection {
   bool panicking() const noexcept { return panicking_; }
   std::uint32_t priority() const noexcept { return priority_; }
 
-  /// Endpoints of that priority, and those of them that are usable.
-  std::uint32_t endpoints() const noexcept { return endpoints_; }
+  /// Endpoints of that priority that are connected, and those of them that are usable.
+  std::uint32_t connected() const noexcept { return connected_; }
   std::uint32_t usable() const noexcept { return usable_; }
 
   /// An index into `chosen`; none when it is empty.
@@ -54,7 +54,6 @@ class selection {
  private:
   struct level {
     std::uint32_t priority;
-    std::uint32_t endpoints = 0;
     std::uint32_t connected = 0;
     std::uint32_t usable = 0;
   };
@@ -70,7 +69,7 @@ class selection {
   std::vector<slot*> chosen_;
   std::vector<balance::candidate> candidates_;
   std::uint32_t priority_ = 0;
-  std::uint32_t endpoints_ = 0;
+  std::uint32_t connected_ = 0;
   std::uint32_t usable_ = 0;
   bool panicking_ = false;
 };
