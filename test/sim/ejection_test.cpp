@@ -216,7 +216,7 @@ TEST_CASE("story: calls go to the next priority when the first is down, and back
        .client = {.retry = {.max_attempts = 3}}}};
   world.net().add("b:1");
   world.pool().update_endpoints({{.address = "a:1"}, {.address = "b:1", .priority = 1}});
-  make_calls(world, 1s, 30s, 10ms, {.timeout = 5s, .wait_for_ready = true});
+  make_calls(world, 1s, 30s, 10ms, {.timeout = 5s});
   world.pool().open();
   world.run_until(10s);
   CHECK(world.net()["b:1"].received() == 0);
@@ -232,6 +232,26 @@ TEST_CASE("story: calls go to the next priority when the first is down, and back
   world.run_calls();
   CHECK(world.net()["b:1"].received() == at_b);
   CHECK(count_ok(world) == world.calls().size());
+}
+
+TEST_CASE("story: at the start calls wait for the first priority while it connects, though the second is there",
+          "[sim][health]") {
+  auto const start = [](auto arrange) {
+    world world{{.pool = {.target = "a:1"}, .client = {.retry = {.max_attempts = 1}}}};
+    world.net().add("b:1");
+    world.pool().update_endpoints({{.address = "a:1"}, {.address = "b:1", .priority = 1}});
+    arrange(world.net()["a:1"]);
+    call_record& one = world.call("hello", {.timeout = 30s});
+    world.run_calls();
+    CHECK(one.ok());
+    return std::pair(one.info.endpoint, one.took());
+  };
+  using went = std::pair<std::string, duration>;
+  CHECK(start([](server& a) { a.dial_takes(2s); }) == went{"a:1", 2s});
+  CHECK(start([](server& a) { a.black_hole(); }) == went{"b:1", 10s});
+  // and no longer than until its dial has failed
+  CHECK(start([](server& a) { a.dial_takes(2s).down(); }) == went{"b:1", 2s});
+  CHECK(start([](server& a) { a.down(); }) == went{"b:1", 1ms});
 }
 
 TEST_CASE("story: a new endpoint's share grows over the slow start's window", "[sim][health]") {

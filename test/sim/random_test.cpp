@@ -42,7 +42,7 @@ void random_traffic(pool_params& pool, rng& random) {
   if (chance(random, 0.5)) pool.panic_threshold = random.uniform();
   if (chance(random, 0.3)) pool.slow_start.window = between(random, 100ms, 5s);
   if (chance(random, 0.3)) pool.aperture.size = 1 + random.below(3);
-  if (chance(random, 0.5)) pool.failover = {between(random, 0s, 1s), between(random, 0s, 1s)};
+  if (chance(random, 0.5)) pool.failover = {between(random, 0s, 1s), between(random, 0s, 1s), between(random, 0s, 1s)};
   if (chance(random, 0.5)) {
     pool.accrual = {
         .consecutive_failures = 1 + random.below(4), .min_volume = 2, .base_ejection = between(random, 100ms, 2s)};

@@ -205,6 +205,7 @@ void pool::open() {
   phase_ = phase::open;
   if (resolver_ != nullptr) resolver_->start(*this);
   fill();
+  rebuild();
 }
 
 slot_bounds pool::bounds() const noexcept {
@@ -351,6 +352,8 @@ void pool::on_slot_changed(slot& one, slot_state from, slot_state to, std::strin
   if (to == slot_state::closed) to_sweep_ = true;
   if (to == slot_state::ready) at.failed_at = time_point::min();
   if (to == slot_state::backing_off && at.slots.ready() == 0) at.failed_at = loop_.now();
+  // calls wait for it, while they could go elsewhere
+  if (to == slot_state::backing_off && selection_.about_to_fail_over()) rebuild_soon();
   bool const lost = from == slot_state::ready && (to == slot_state::idle || to == slot_state::backing_off);
   if (from == slot_state::ready || to == slot_state::ready) {
     if (to == slot_state::ready && at.slots.ready() == 1) at.connected_since = loop_.now();
@@ -571,10 +574,11 @@ void pool::note_outcome(slot& one, status_code outcome, duration held) {
   if (at.health != nullptr) note_health(at, outcome);
 }
 
-// no slot is connected or about to be
+// no slot is connected or about to be, nor will calls soon go to another priority
 bool pool::hopeless() {
   rebuild();
-  if (!selection_.chosen().empty() || census_.dialing() > 0 || asking()) return false;
+  bool const hope = selection_.about_to_fail_over() || census_.dialing() > 0 || asking();
+  if (!selection_.chosen().empty() || hope) return false;
   if (roster_.wanted().empty()) return resolved_ || !resolve_failure_.empty();
   return census_.open() > 0;
 }

@@ -56,6 +56,9 @@ struct roster_entry {
   /// Calls could go there: it has a connection, and has said whether it serves if it is asked.
   bool connected() const noexcept { return slots.ready() > 0 && (health == nullptr || !health->pending()); }
 
+  /// It may soon be: a dial is under way, or it was asked whether it serves.
+  bool connects() const noexcept { return slots.dialing() > 0 || (slots.ready() > 0 && !connected()); }
+
   /// And nothing speaks against it.
   bool usable() const noexcept { return slots.ready() > 0 && (health == nullptr || health->usable()); }
 

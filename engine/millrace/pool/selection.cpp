@@ -42,6 +42,7 @@ void selection::count_levels(roster const& endpoints) {
     if (at == levels_.end() || at->priority != one->is.priority) at = levels_.insert(at, {one->is.priority});
     if (one->connected()) ++at->connected;
     if (one->usable()) ++at->usable;
+    if (one->connects()) at->connects = true;
   }
 }
 
@@ -53,7 +54,8 @@ time_point selection::choose_level(time_point now) {
   };
   availability_.clear();
   for (level const& one : levels_) {
-    availability_.push_back({.priority = one.priority, .usable = one.usable > 0 && !panics(one)});
+    bool const usable = one.usable > 0 && !panics(one);
+    availability_.push_back({.priority = one.priority, .usable = usable, .connects = !usable && one.connects});
   }
   auto const decided = failover_.step(now, availability_);
   priority_ = decided.priority;

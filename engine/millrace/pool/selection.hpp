@@ -47,6 +47,11 @@ class selection {
   std::uint32_t connected() const noexcept { return connected_; }
   std::uint32_t usable() const noexcept { return usable_; }
 
+  /// Calls go nowhere, and will soon go to a level that is usable already.
+  bool about_to_fail_over() const noexcept {
+    return chosen_.empty() && std::ranges::any_of(availability_, &balance::failover_level::usable);
+  }
+
   /// An index into `chosen`; none when it is empty.
   std::optional<std::size_t> pick(balance::pick_info const& info) noexcept { return picker_.pick(info); }
   void on_done(balance::done_info const& done) noexcept { picker_.on_done(done); }
@@ -56,6 +61,7 @@ class selection {
     std::uint32_t priority;
     std::uint32_t connected = 0;
     std::uint32_t usable = 0;
+    bool connects = false;
   };
 
   void count_levels(roster const& endpoints);

@@ -25,11 +25,11 @@ constexpr time_point start{1000s};
 constexpr duration recovery = 10s;
 constexpr duration delay = 20s;
 
-// priorities from 0 on: `u` is usable
+// priorities from 0 on: `u` is usable, `c` connects
 std::vector<failover_level> levels(std::string_view text) {
   std::vector<failover_level> made;
   for (char const one : text) {
-    made.push_back({.priority = static_cast<std::uint32_t>(made.size()), .usable = one == 'u'});
+    made.push_back({.priority = static_cast<std::uint32_t>(made.size()), .usable = one == 'u', .connects = one == 'c'});
   }
   return made;
 }
@@ -130,6 +130,7 @@ TEST_CASE("failover: nothing is decided anew before look_again, and something at
     if (random.below(2) == 0) {
       failover_level& one = state[random.below(4)];
       one.usable = !one.usable;
+      one.connects = !one.usable && random.below(2) == 0;
       now += std::chrono::seconds(random.below(15));
       before = machine.step(now, state);
     } else if (before.look_again > now + 1s) {
@@ -156,6 +157,41 @@ TEST_CASE("failover: at the start the highest level has its time to become usabl
   CHECK(step(other, 0s, "--").priority == 0);
   CHECK(step(other, 2s, "-u").priority == 0);
   CHECK(step(other, 10s, "-u") == failover_choice{1, never});
+}
+
+TEST_CASE("failover: who is usable first does not win against a higher level that connects", "[balance][failover]") {
+  failover machine;
+  CHECK(step(machine, 0s, "c-") == failover_choice{0, never});
+  CHECK(step(machine, 1s, "cu") == failover_choice{0, start + 10s});
+  CHECK(step(machine, 9s, "uu") == failover_choice{0, never});
+  // it has had its time: what it connects again for is its recovery's business
+  CHECK(step(machine, 60s, "cu") == failover_choice{1, never});
+}
+
+TEST_CASE("failover: a level that connects is waited for so long, and not once it has failed", "[balance][failover]") {
+  failover slow;
+  CHECK(step(slow, 0s, "cu").priority == 0);
+  CHECK(step(slow, 10s - 1ns, "cu") == failover_choice{0, start + 10s});
+  CHECK(step(slow, 10s, "cu") == failover_choice{1, never});
+  CHECK(step(slow, 11s, "uu") == failover_choice{0, never});
+  failover refused;
+  CHECK(step(refused, 0s, "cu") == failover_choice{0, start + 10s});
+  CHECK(step(refused, 1s, "-u") == failover_choice{1, never});
+  // nor does it get the time anew when it is dialed again
+  CHECK(step(refused, 2s, "c-") == failover_choice{0, never});
+  CHECK(step(refused, 3s, "cu") == failover_choice{1, never});
+  failover both({.recovery_timeout = 20s});
+  CHECK(step(both, 0s, "cu") == failover_choice{0, start + 20s});
+}
+
+TEST_CASE("failover: of several levels that connect each is waited for in its turn", "[balance][failover]") {
+  failover machine({.initial_timeout = 3s});
+  CHECK(step(machine, 0s, "c-u") == failover_choice{0, start + 3s});
+  CHECK(step(machine, 2s, "ccu") == failover_choice{0, start + 3s});
+  CHECK(step(machine, 3s, "ccu") == failover_choice{1, start + 5s});
+  CHECK(step(machine, 5s, "ccu") == failover_choice{2, never});
+  failover none({.initial_timeout = 0s});
+  CHECK(step(none, 0s, "ccu") == failover_choice{2, never});
 }
 
 TEST_CASE("failover: a higher level that falters on its way back starts its delay again", "[balance][failover]") {
@@ -230,6 +266,8 @@ TEST_CASE("story: a region is lost, calls go to the next one and come back", "[b
 
 TEST_CASE("failover: times that are not allowed are refused by name", "[balance][failover]") {
   CHECK_NOTHROW(validate(failover_params{}, "pool_params.failover"));
+  CHECK_THROWS_WITH(validate(failover_params{.initial_timeout = -1ns}, "pool_params.failover"),
+                    "pool_params.failover.initial_timeout is -1 ns; allowed: 0 or more");
   CHECK_THROWS_WITH(validate(failover_params{.recovery_timeout = -1s}, "pool_params.failover"),
                     "pool_params.failover.recovery_timeout is -1000000000 ns; allowed: 0 or more");
   CHECK_THROWS_WITH(validate(failover_params{.switching_delay = -1ns}, "pool_params.failover"),

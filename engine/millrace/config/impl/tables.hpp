@@ -105,6 +105,7 @@ template <>
 struct table<balance::failover_params> {
   using p = balance::failover_params;
   static constexpr std::tuple rows{
+      row("initial_timeout", &p::initial_timeout),
       row("recovery_timeout", &p::recovery_timeout),
       row("switching_delay", &p::switching_delay),
   };
