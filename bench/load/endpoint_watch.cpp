@@ -46,7 +46,7 @@ std::vector<endpoint_second> endpoint_watch::next_second(std::vector<std::string
 void endpoint_watch::on(events::health_changed const& event) noexcept {
   seen& one = of(event.endpoint);
   one.severity = event.to;
-  if (event.to == "unhealthy") ++one.ejected[std::string(event.why)];
+  if (event.to == "unhealthy" && event.from != event.to) ++one.ejected[std::string(event.why)];
 }
 
 void endpoint_watch::on(events::attempt_finished const& event) noexcept {

@@ -2,7 +2,10 @@
 // Stories about endpoints that are slow, sick, or not to be used yet.
 #include "support.hpp"
 
-#include <cmath>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
 
 using namespace millrace;
 using namespace millrace::sim;
@@ -13,15 +16,20 @@ class health_recorder final : public observer {
  public:
   struct change {
     time_point at;
-    std::string endpoint, to, why;
+    std::string endpoint, to, why, reason;
   };
   std::vector<change> changes;
+  std::vector<std::string> spared;
   std::vector<bool> panics;
   std::vector<std::uint32_t> priorities;
 
   using observer::on;
   void on(events::health_changed const& event) noexcept override {
-    changes.push_back({event.at, std::string(event.endpoint), std::string(event.to), std::string(event.why)});
+    changes.push_back({event.at, std::string(event.endpoint), std::string(event.to), std::string(event.why),
+                       std::string(event.reason)});
+  }
+  void on(events::ejection_spared const& event) noexcept override {
+    spared.push_back(fmt::format("{} {} {}", event.endpoint, event.found_by, event.why));
   }
   void on(events::panic_changed const& event) noexcept override { panics.push_back(event.panicking); }
   void on(events::priority_changed const& event) noexcept override { priorities.push_back(event.to); }
@@ -149,6 +157,93 @@ TEST_CASE("story: outliers are ejected, but never more than the percentage", "[s
   }
   world.run_calls();
   CHECK(most == 2);
+}
+
+TEST_CASE("story: endpoints that leave, or are drained by hand, count no more for how many may be ejected",
+          "[sim][health]") {
+  health_recorder seen;
+  world world{{.pool = {.target = servers(20),
+                        .outlier = health::outlier_params{.max_ejection_percent = 20},
+                        .observer = &seen},
+               .client = {.retry = {.max_attempts = 1}},
+               .traced = false}};
+  auto const name = [](int at) { return "s" + std::to_string(at) + ":1"; };
+  // ten go at 2 s, each with a call that takes long
+  for (int at = 10; at < 20; ++at) world.net()[name(at)].call_takes(58s);
+  world.pool().open();
+  make_calls(world, 1s, 1100ms, 1ms, {.timeout = 60s});
+  world.at(2s, [&] {
+    for (int at = 10; at < 15; ++at) world.pool().async_drain_endpoint(name(at), 2min, [](error_code) {});
+    endpoint_set left;
+    for (int at = 0; at < 15; ++at) left.push_back({.address = name(at)});
+    world.pool().update_endpoints(left);
+  });
+  make_calls(world, 3s, 55s, 1ms);
+  world.at(5s, [&] {
+    for (int at = 0; at < 4; ++at) world.net()[name(at)].answer_sometimes(0.95, {.code = status_code::unavailable});
+  });
+  std::set<std::string> out;
+  std::size_t most = 0;
+  std::size_t heard = 0;
+  for (duration at = 3s; at < 55s; at += 100ms) {
+    world.at(at, [&] {
+      for (; heard < seen.changes.size(); ++heard) {
+        health_recorder::change const& one = seen.changes[heard];
+        if (one.to == "unhealthy") {
+          out.insert(one.endpoint);
+        } else {
+          out.erase(one.endpoint);
+        }
+      }
+      most = std::max(most, out.size());
+    });
+  }
+  world.run_until(55s);
+  for (int at = 10; at < 20; ++at) CHECK(world.net()[name(at)].in_flight() > 0);
+  CHECK(most == 2);
+  // who was let off is told
+  CHECK_FALSE(seen.spared.empty());
+  for (std::string const& one : seen.spared) CHECK(contains(one, "spared_by_limit"));
+  world.run_calls();
+}
+
+TEST_CASE("story: an endpoint that leaves while it is ejected comes back as good as new, and both are told",
+          "[sim][health]") {
+  health_recorder seen;
+  world world{
+      {.pool = {.target = "a:1,b:1,c:1", .accrual = health::accrual_params{.base_ejection = 60s}, .observer = &seen},
+       .client = {.retry = {.max_attempts = 1}}}};
+  make_calls(world, 0s, 10s, 10ms);
+  world.at(1s, [&] { world.net()["b:1"].answer_with({.code = status_code::internal}); });
+  world.at(3s, [&] { world.net()["b:1"].answer_with({}); });
+  world.at(4s, [&] { world.pool().update_endpoints({{.address = "a:1"}, {.address = "c:1"}}); });
+  world.at(5s, [&] { world.pool().update_endpoints({{.address = "a:1"}, {.address = "b:1"}, {.address = "c:1"}}); });
+  world.run_until(5s);
+  REQUIRE(seen.changes.size() == 2);
+  CHECK(seen.changes[0].to == "unhealthy");
+  CHECK(seen.changes[0].reason == "accrual");
+  CHECK(seen.changes[1].to == "healthy");
+  std::uint64_t const before = world.net()["b:1"].received();
+  world.run_calls();
+  CHECK(world.net()["b:1"].received() > before + 100);
+}
+
+TEST_CASE("story: a second reason against an endpoint is told, and what remains when the first goes", "[sim][health]") {
+  health_recorder seen;
+  world world{{.pool = {.target = "a:1,b:1,c:1",
+                        .accrual = health::accrual_params{.base_ejection = 60s},
+                        .health_check = health::watch_params{},
+                        .observer = &seen},
+               .client = {.retry = {.max_attempts = 1}}}};
+  for (char const* const name : {"a:1", "b:1", "c:1"}) world.net()[name].health(health_answer::serving);
+  make_calls(world, 0s, 10s, 10ms);
+  world.at(1s, [&] { world.net()["b:1"].answer_with({.code = status_code::internal}); });
+  world.at(2s, [&] { world.net()["b:1"].health(health_answer::not_serving); });
+  world.at(3s, [&] { world.net()["b:1"].health(health_answer::serving); });
+  world.run_calls();
+  std::vector<std::string> told;
+  for (health_recorder::change const& one : seen.changes) told.push_back(one.to + " by " + one.reason);
+  CHECK(told == std::vector<std::string>{"unhealthy by accrual", "unhealthy by health_check", "unhealthy by accrual"});
 }
 
 TEST_CASE("story: panic: with less than half of the endpoints fit all are used, and that ends", "[sim][health]") {

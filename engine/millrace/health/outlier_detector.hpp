@@ -38,7 +38,7 @@ struct outlier_params {
   duration base_ejection_time =
       std::chrono::seconds(30);  ///< Of the first ejection, and of each in succession more; more than 0.
   duration max_ejection_time = std::chrono::seconds(300);  ///< At most, but never less than `base_ejection_time`.
-  std::uint32_t max_ejection_percent = 10;  ///< Of the endpoints, but always one; 0 to 100, and at 0 none.
+  std::uint32_t max_ejection_percent = 10;  ///< Of those that take calls, but always one; 0 to 100, and at 0 none.
   std::optional<success_rate_params> success_rate = success_rate_params{};                    ///< None: off.
   std::optional<failure_percentage_params> failure_percentage = failure_percentage_params{};  ///< None: off.
 };
@@ -97,8 +97,9 @@ class outlier_detector {
 
   /// A new endpoint, without any history.
   void add(std::uint32_t endpoint);
+  bool has(std::uint32_t endpoint) const noexcept { return endpoint < hosts_.size() && hosts_[endpoint].present; }
 
-  /// It is gone, and no longer counts as ejected.
+  /// It is gone: it no longer counts as ejected, nor among those of whom a percentage may be.
   void remove(std::uint32_t endpoint) noexcept;
 
   /// A call came back from an endpoint that was added, if it was removed since.

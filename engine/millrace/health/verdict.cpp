@@ -2,15 +2,19 @@
 #include <millrace/health/verdict.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace millrace::health {
 
 bool verdict::set(health_reason by, health::severity severity, std::string_view why) {
-  said_[index(by)] = {severity, std::string(why)};
   auto const before = worst_;
+  auto const decided = reason();
+  opinion const last = std::exchange(said_[index(by)], {severity, std::string(why)});
   worst_ = health::severity::healthy;
   for (opinion const& one : said_) worst_ = std::max(worst_, one.severity);
-  return worst_ != before;
+  if (worst_ != before) return true;
+  if (worst_ == health::severity::healthy) return false;
+  return reason() != decided || (decided == by && last.why != why);
 }
 
 health_reason verdict::reason() const noexcept {

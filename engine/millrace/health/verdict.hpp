@@ -47,7 +47,8 @@ constexpr std::string_view to_string(severity value) noexcept {
 /// never undoes another.
 class verdict {
  public:
-  /// `by` says so from now on; `why` is for people. True when the combined severity changed.
+  /// `by` says so from now on; `why` is for people. True when the combined severity changed, or who decides on one that is not
+  /// healthy, or in which words.
   bool set(health_reason by, health::severity severity, std::string_view why);
 
   health::severity severity() const noexcept { return worst_; }

@@ -61,7 +61,7 @@ void counters::on(events::endpoints_changed const&) noexcept { ++totals_.endpoin
 void counters::on(events::resolve_failed const&) noexcept { ++totals_.resolve_failures; }
 
 void counters::on(events::health_changed const& event) noexcept {
-  if (event.to == "unhealthy") ++of_endpoint(event.endpoint).ejections;
+  if (event.to == "unhealthy" && event.from != event.to) ++of_endpoint(event.endpoint).ejections;
 }
 
 void counters::on(events::panic_changed const& event) noexcept {

@@ -38,16 +38,26 @@ struct resolve_failed {
   std::string_view why;  ///< One sentence.
 };
 
-/// An endpoint has become fit for calls, or unfit. A pool without health checks, accrual and outlier detection tells of none.
+/// An endpoint has become fit for calls, or unfit, or is unfit for another reason. One that leaves the pool while it is unfit is fit
+/// at last. A pool without health checks, accrual and outlier detection tells of none.
 struct health_changed {
   time_point at;
   std::string_view endpoint;
   std::string_view from;  ///< `healthy`, `probing`, `unhealthy` … as `to_string(health::severity)` says it.
   std::string_view to;
-  std::string_view why;  ///< Of what speaks against it most; empty when nothing does.
+  std::string_view reason{};  ///< `health_check`, `accrual` or `outlier`; empty when nothing speaks against it.
+  std::string_view why;       ///< In that reason's words.
 };
 
-/// A pool that has too few usable endpoints began to use all of them, or ended that.
+/// An endpoint was found to be an outlier, and is let off.
+struct ejection_spared {
+  time_point at;
+  std::string_view endpoint;
+  std::string_view found_by;  ///< As `to_string(health::outlier_method)` says it.
+  std::string_view why;       ///< `spared_by_limit`: enough others are ejected; `spared_by_enforcement`: by chance.
+};
+
+/// A pool that has too few usable endpoints began to use all that are connected, or ended that.
 struct panic_changed {
   time_point at;
   bool panicking;

@@ -95,6 +95,12 @@ void logging_observer::on(events::health_changed const& event) noexcept {
   line(params_, event.at).add("{}: {} -> {}", event.endpoint, event.from, event.to).because(event.why);
 }
 
+void logging_observer::on(events::ejection_spared const& event) noexcept {
+  line(params_, event.at)
+      .add("{}: an outlier by {}, and not ejected", event.endpoint, event.found_by)
+      .because(event.why);
+}
+
 void logging_observer::on(events::panic_changed const& event) noexcept {
   line(params_, event.at)
       .add("{} of {} endpoint{} usable: {}", event.usable, event.endpoints, plural(event.endpoints),

@@ -32,6 +32,7 @@ class logging_observer final : public observer {
   void on(events::endpoints_changed const& event) noexcept override;
   void on(events::resolve_failed const& event) noexcept override;
   void on(events::health_changed const& event) noexcept override;
+  void on(events::ejection_spared const& event) noexcept override;
   void on(events::panic_changed const& event) noexcept override;
   void on(events::priority_changed const& event) noexcept override;
   void on(events::slot_replaced const& event) noexcept override;

@@ -19,6 +19,7 @@ class observer {
   virtual void on(events::endpoints_changed const&) noexcept {}
   virtual void on(events::resolve_failed const&) noexcept {}
   virtual void on(events::health_changed const&) noexcept {}
+  virtual void on(events::ejection_spared const&) noexcept {}
   virtual void on(events::panic_changed const&) noexcept {}
   virtual void on(events::priority_changed const&) noexcept {}
   virtual void on(events::slot_replaced const&) noexcept {}

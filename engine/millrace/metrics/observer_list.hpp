@@ -22,6 +22,7 @@ class observer_list final : public observer {
   void on(events::endpoints_changed const& event) noexcept override { tell(event); }
   void on(events::resolve_failed const& event) noexcept override { tell(event); }
   void on(events::health_changed const& event) noexcept override { tell(event); }
+  void on(events::ejection_spared const& event) noexcept override { tell(event); }
   void on(events::panic_changed const& event) noexcept override { tell(event); }
   void on(events::priority_changed const& event) noexcept override { tell(event); }
   void on(events::slot_replaced const& event) noexcept override { tell(event); }

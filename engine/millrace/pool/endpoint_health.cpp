@@ -62,7 +62,13 @@ void endpoint_health::on_server_health(health::server_health what, std::string_v
 
 void endpoint_health::say(health_reason by, severity what, std::string_view why, bool in_any_case) {
   was_ = verdict_.severity();
-  if (verdict_.set(by, what, why) || in_any_case) tell_(*this);
+  bool const changed = verdict_.set(by, what, why);
+  if (changed || in_any_case) tell(changed);
+}
+
+void endpoint_health::tell(bool changed) {
+  changed_ = changed;
+  tell_(*this);
 }
 
 }  // namespace millrace

@@ -26,7 +26,7 @@ struct health_params {
 /// What is known about one endpoint's health: by its own calls, by its health service, and by comparison with others.
 class endpoint_health {
  public:
-  /// Told when the combined severity has changed, or an endpoint was asked for the first time.
+  /// Told when the verdict has changed, or whether there is room, or an endpoint was asked for the first time.
   using listener = bound<void(endpoint_health&)>;
 
   /// `number` is the endpoint's. The params and the budget, which questions are charged to, outlive it.
@@ -37,7 +37,8 @@ class endpoint_health {
   std::uint32_t endpoint_number() const noexcept { return number_; }
   health::verdict const& verdict() const noexcept { return verdict_; }
 
-  /// Its severity before what was told last.
+  /// What was told last is that the verdict changed; its severity before.
+  bool changed() const noexcept { return changed_; }
   health::severity was() const noexcept { return was_; }
 
   /// It is connected, and has not said yet whether it serves: not even in a panic does a call go there (gRFC A17).
@@ -68,6 +69,8 @@ class endpoint_health {
     return bad ? health::severity::unhealthy : health::severity::healthy;
   }
   void say(health::health_reason by, health::severity what, std::string_view why, bool in_any_case = false);
+  void tell(bool changed);
+  void begin_trial() noexcept;
   void on_accrual_due();
   void publish_accrual();
   void on_server_health(health::server_health what, std::string_view why);
@@ -77,6 +80,7 @@ class endpoint_health {
   listener tell_;
   health::verdict verdict_;
   health::severity was_ = health::severity::healthy;
+  bool changed_ = false;
   bool pending_ = false;
   bool trial_out_ = false;
   std::optional<health::failure_accrual> accrual_;

@@ -153,8 +153,12 @@ void pool::follow(roster::change const& change) {
   rebuild_soon();
 }
 
-// calls in flight there go on
+// calls in flight there go on, and say nothing about it beside the others any more
 void pool::retire(roster_entry& one) {
+  if (outlier_ && outlier_->has(one.number)) {
+    outlier_->remove(one.number);
+    one.health->set_outlier(false, {});
+  }
   for_each_slot(one, [](slot& each) { each.drain(); });
   to_sweep_ = true;
   keep_house_soon();
@@ -416,24 +420,42 @@ void pool::rebuild() {
 // ---- health
 
 void pool::look_after(roster_entry& one) {
-  if (one.rotation != nullptr) return;
+  if (one.rotation == nullptr) equip(one);
+  if (outlier_ && !outlier_->has(one.number)) outlier_->add(one.number);
+}
+
+void pool::equip(roster_entry& one) {
   one.rotation =
       std::make_unique<slot_rotation>(loop_, static_cast<rotation_host&>(*this), params_.rotation, one.number);
   if (!health_.any()) return;
   one.health = std::make_unique<endpoint_health>(loop_, health_, one.number, budget_,
                                                  endpoint_health::listener::to<&pool::on_health_changed>(*this));
-  if (outlier_) outlier_->add(one.number);
 }
 
 void pool::on_health_changed(endpoint_health& of) {
   rebuild_soon();
-  if (params_.observer == nullptr || of.was() == of.verdict().severity()) return;
-  roster_entry const& at = roster_[of.endpoint_number()];
+  if (params_.observer == nullptr || !of.changed()) return;
+  health::verdict const& now_is = of.verdict();
+  bool const well = now_is.severity() == health::severity::healthy;
   params_.observer->on(events::health_changed{.at = loop_.now(),
-                                              .endpoint = at.address,
+                                              .endpoint = roster_[of.endpoint_number()].address,
                                               .from = to_string(of.was()),
-                                              .to = to_string(of.verdict().severity()),
-                                              .why = of.verdict().why()});
+                                              .to = to_string(now_is.severity()),
+                                              .reason = well ? std::string_view{} : to_string(now_is.reason()),
+                                              .why = now_is.why()});
+}
+
+// what spoke against it goes with it: the same address may come back, and is then as good as new
+void pool::tell_gone(roster_entry const& one) {
+  if (params_.observer == nullptr || one.health == nullptr) return;
+  health::severity const was = one.health->verdict().severity();
+  if (was == health::severity::healthy) return;
+  params_.observer->on(events::health_changed{.at = loop_.now(),
+                                              .endpoint = one.address,
+                                              .from = to_string(was),
+                                              .to = to_string(health::severity::healthy),
+                                              .reason = {},
+                                              .why = {}});
 }
 
 void pool::sweep_outliers() {
@@ -443,10 +465,18 @@ void pool::sweep_outliers() {
       case health::outlier_decision::ejected: of.set_outlier(true, to_string(one.method)); break;
       case health::outlier_decision::readmitted: of.set_outlier(false, {}); break;
       case health::outlier_decision::spared_by_enforcement:
-      case health::outlier_decision::spared_by_limit: break;
+      case health::outlier_decision::spared_by_limit: tell_spared(one); break;
     }
   }
   if (!outlier_->at_rest()) loop_.arm(outlier_due_, outlier_->next_sweep());
+}
+
+void pool::tell_spared(health::outlier_change const& one) {
+  if (params_.observer == nullptr) return;
+  params_.observer->on(events::ejection_spared{.at = loop_.now(),
+                                               .endpoint = roster_[one.endpoint].address,
+                                               .found_by = to_string(one.method),
+                                               .why = to_string(one.decision)});
 }
 
 void pool::note_health(roster_entry& at, status_code outcome) {
@@ -751,7 +781,7 @@ void pool::sweep() {
     loop_.disarm(one.grace);
     error_code const result = one.revoked ? make_error_code(errc::timed_out) : error_code{};
     one.drain_waits.for_each([&](wait& each) { end(each, result); });
-    if (outlier_ && one.rotation != nullptr) outlier_->remove(one.number);
+    tell_gone(one);
     one.rotation.reset();
     one.health.reset();
     if (!one.listed && !one.drained) roster_.forget(one);

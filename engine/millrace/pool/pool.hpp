@@ -230,7 +230,10 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   void rebuild_soon() noexcept;
   void rebuild();
   void look_after(roster_entry& one);
+  void equip(roster_entry& one);
   void on_health_changed(endpoint_health& of);
+  void tell_gone(roster_entry const& one);
+  void tell_spared(health::outlier_change const& one);
   void sweep_outliers();
   void note_health(roster_entry& at, status_code outcome);
   void ask_for_health(roster_entry& of);

@@ -106,11 +106,20 @@ void invariants::on(events::slot_changed const& event) noexcept {
   slots_changed_ = true;
 }
 
+void invariants::on(events::health_changed const& event) noexcept {
+  if (event.to == "unhealthy")
+    unhealthy_.emplace(event.endpoint);
+  else if (auto const found = unhealthy_.find(event.endpoint); found != unhealthy_.end())
+    unhealthy_.erase(found);
+}
+
 void invariants::on(events::picked const& event) noexcept {
   slot_state const state = slots_.at(event.slot);
   if (state != slot_state::ready) {
     broken(fmt::format("a call was given slot {}, which is {}", event.slot, to_string(state)));
   }
+  if (!panicking_ && unhealthy_.contains(event.endpoint))
+    broken(fmt::format("a call goes to {}, which is unhealthy, without a panic", event.endpoint));
 }
 
 void invariants::on(events::call_started const& event) noexcept { calls_.push_back(event.at); }

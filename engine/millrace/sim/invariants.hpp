@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -30,6 +31,7 @@ namespace millrace::sim {
 ///   inside an initiating function or the pool's destructor;
 /// - there is no attempt beyond the first without a retry or a hedge, and no more of those than the budget's bound (see
 ///   retry::budget);
+/// - no call goes to an endpoint that is ejected, or says that it does not serve, but in a panic;
 /// - a drain ends within its grace, a second for what was cut off, and one watch slice, and none ends that was not begun.
 class invariants final : public observer, public interceptor {
  public:
@@ -72,6 +74,8 @@ class invariants final : public observer, public interceptor {
 
   using observer::on;
   void on(events::slot_changed const& event) noexcept override;
+  void on(events::health_changed const& event) noexcept override;
+  void on(events::panic_changed const& event) noexcept override { panicking_ = event.panicking; }
   void on(events::picked const& event) noexcept override;
   void on(events::call_started const& event) noexcept override;
   void on(events::attempt_started const& event) noexcept override;
@@ -93,6 +97,8 @@ class invariants final : public observer, public interceptor {
   std::vector<slot_state> slots_;
   std::uint32_t ready_ = 0;
   bool slots_changed_ = false;
+  std::set<std::string, std::less<>> unhealthy_;  // endpoints
+  bool panicking_ = false;
 
   std::set<std::pair<time_point, std::uint32_t>> open_;  // calls by deadline
   std::set<void const*> started_;                        // contexts whose on_start ran and whose on_done did not
