@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the engine does on its channels in gRPC's place: message sizes, deadlines.
 #include <millrace/call/client.hpp>
+#include <millrace/metrics/observer.hpp>
 #include <millrace/pool/grpc_channel.hpp>
 #include <millrace/pool/method.hpp>
 
@@ -12,6 +13,7 @@
 #include <grpc/grpc.h>
 #include <grpc/support/alloc.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/support/channel_arguments.h>
 
 #include <future>
 #include <memory>
@@ -169,6 +171,63 @@ TEST_CASE("live: a call has the metadata that it was given, and none besides", "
   again.set_ok_after_attempts(1);
   more.insert("grpc-previous-rpc-attempts");
   CHECK(keys({.metadata = mine}, again) == more);
+}
+
+namespace {
+
+class closures final : public observer {
+ public:
+  int too_many_pings = 0;
+  std::string replaced_why;
+
+  using observer::on;
+  void on(events::too_many_pings const&) noexcept override { ++too_many_pings; }
+  void on(events::slot_replaced const& event) noexcept override { replaced_why = event.why; }
+};
+
+}  // namespace
+
+TEST_CASE("complaint 15: a connection on which calls are not answered is replaced, though it is not lost (14717)",
+          "[live][channel]") {
+  test::echo_server server;
+  millrace::loop loop;
+  closures seen;
+  millrace::pool pool{loop,
+                      {.target = server.address(),
+                       .max_slots = 1,
+                       .rotation = {.spread = 0s},
+                       .responsiveness = {.calls = 3, .after = 100ms},
+                       .observer = &seen}};
+  client<Echo> echo(pool, {.retry = {.max_attempts = 1}});
+  EchoRequest never;
+  never.set_delay_ms(60'000);
+  // the deadline is this side's: gRPC's minimal stack knows none
+  for (int call = 0; call < 10 && seen.replaced_why.empty(); ++call) {
+    CHECK(test::call_once(loop, echo, never, {.timeout = 50ms}).error().error_code() == grpc::DEADLINE_EXCEEDED);
+  }
+  CHECK(seen.replaced_why == "unresponsive");
+}
+
+TEST_CASE("complaint 16: a server that allows fewer pings closes the connection, and that is told (33661)",
+          "[live][channel]") {
+  test::echo_server server;  // one ping in 5 min is allowed, the third in between is too many
+  millrace::loop loop;
+  closures seen;
+  auto const eager = std::make_shared<grpc::ChannelArguments>();
+  eager->SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  millrace::pool pool{loop,
+                      {.target = server.address(),
+                       .max_slots = 1,
+                       .keepalive = {.time = 20ms},
+                       .channel_args = eager,
+                       .observer = &seen}};
+  EchoRequest slow;
+  slow.set_delay_ms(5'000);
+  auto const reply = test::call_once(loop, client<Echo>(pool, {.retry = {.max_attempts = 1}}), slow, {.timeout = 10s});
+  REQUIRE(reply.has_error());
+  CHECK(reply.error().error_message() == "Too many pings");
+  CHECK(reply.error().error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK(seen.too_many_pings == 1);
 }
 
 TEST_CASE("live: a peer that falls silent under a call is given up by keepalive, long before the deadline",

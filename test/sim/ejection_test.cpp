@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stories about endpoints that are slow, sick, or not to be used yet.
-#include "support.hpp"
+#include "talker.hpp"
 
 #include <fmt/format.h>
 
@@ -131,6 +131,48 @@ TEST_CASE("story: while an endpoint is probed one call at a time goes there", "[
   world.run_calls();
   CHECK(at_most == 1);
   CHECK(seen.changes.back().to == "healthy");
+}
+
+TEST_CASE("story: a stream that goes on for hours may be the trial, and keeps nobody out", "[sim][health]") {
+  health_recorder seen;
+  world world{{.pool = {.target = "a:1", .panic_threshold = 0, .accrual = health::accrual_params{}, .observer = &seen},
+               .client = {.retry = {.max_attempts = 1}}}};
+  server& a = world.net()["a:1"];
+  talker stream(world, call_kind::bidi_stream, 1);
+  a.answer_with({.code = status_code::unavailable});
+  make_calls(world, 0s, 1s, 100ms);
+  world.run_until(1s);
+  a.answer_with({});
+  auto const probing_from = [&] {
+    while (seen.changes.empty() || seen.changes.back().to != "probing") world.run_for(1ms);
+    stream.start();
+    world.run_for(1ms);
+    return world.elapsed();
+  };
+  SECTION("its headers are the server's answer") {
+    a.stream_with({.begins_after = 300ms, .takes = 1h});
+    duration const begun = probing_from();
+    call_record& next = world.call("hello", {.timeout = 20s});
+    world.run_until(begun + 290ms);
+    CHECK_FALSE(next.done());
+    world.run_until(begun + 310ms);
+    CHECK(next.ok());
+    CHECK(seen.changes.back().to == "healthy");
+  }
+  SECTION("one of which nothing is heard keeps others out for a first ejection's time") {
+    a.stream_with({.silent = true});
+    duration const begun = probing_from();
+    call_record& next = world.call("hello", {.timeout = 20s});
+    world.run_until(begun + 4900ms);
+    CHECK_FALSE(next.done());
+    std::size_t const before = seen.changes.size();
+    world.run_until(begun + 5s);
+    CHECK(next.ok());
+    // of which nobody need be told, but for the trial's success
+    CHECK(seen.changes.size() == before + 1);
+  }
+  stream.cancel();
+  world.run_calls();
 }
 
 TEST_CASE("story: outliers are ejected, but never more than the percentage", "[sim][health]") {

@@ -5,6 +5,7 @@
 #include <millrace/metrics/observer.hpp>
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 namespace millrace {
@@ -16,6 +17,11 @@ namespace {
 bool is_idempotent(client_core const& client, method_config const* config, call_options const& options) noexcept {
   if (options.idempotent) return *options.idempotent;
   return config != nullptr && config->idempotent ? *config->idempotent : client.params().idempotent;
+}
+
+// that a connection was closed for them is said by nothing else: by gRPC's servers to the streams they end, and in the GOAWAY
+bool blames_pings(std::string_view message) noexcept {
+  return message == "Too many pings" || message.find("too_many_pings") != message.npos;
 }
 
 duration default_timeout(client_params const& client, call_kind kind) noexcept {
@@ -249,7 +255,7 @@ void active_call::start(leg& on) {
   on.number = machine_.attempts();
   on.slot = on.right.slot_number();
   on.out = true;
-  on.overdue = on.evicted = false;
+  on.overdue = on.evicted = on.heard = false;
   ++out_;
   waiter_.avoid_endpoint = on.right.endpoint_number();
   if (told() != nullptr) {
@@ -340,7 +346,7 @@ void active_call::settle(leg& from) {
   }
   bool const lost = machine_.state() != call_state::attempting || (chosen_ != nullptr && chosen_ != &from);
   if (info_ != nullptr && !lost) info_->endpoint = from.right.endpoint();
-  from.right.release(wire.result.code);
+  from.right.release(lost ? call_outcome(wire.result.code, true) : outcome_of(from));
   if (wire.result.ok() && client_->throttle() != nullptr) client_->throttle()->record_success();
   if (lost) {
     from.drop();  // the others may go on for long
@@ -375,6 +381,22 @@ bool active_call::timed_out(leg const& of) const noexcept {
   time_point const due = saturating_add(of.started, patience);
   return kind_ == call_kind::unary && of.wire->result.code == status_code::deadline_exceeded &&
          due < context_.deadline() && loop_.now() + std::chrono::milliseconds(5) >= due;
+}
+
+// what the pool is to learn of it. The deadline's timer cancels what is on the wire, unless the wire's own wins by a moment
+call_outcome active_call::outcome_of(leg const& one) const noexcept {
+  attempt const& wire = *one.wire;
+  status_code const code = wire.result.code;
+  bool const cut_off = code == status_code::cancelled && loop_.now() >= context_.deadline();
+  bool const wire_won =
+      code == status_code::deadline_exceeded && loop_.now() + std::chrono::milliseconds(5) >= context_.deadline();
+  bool const ours = one.overdue || cut_off || wire_won;
+  // for how long a stream that has begun goes on is its caller's affair
+  if (ours && one.heard) return status_code::cancelled;
+  if (ours) return {status_code::deadline_exceeded, wire.committed && kind_ == call_kind::unary};
+  call_outcome answered(code, true);
+  answered.too_many_pings = !wire.result.ok() && blames_pings(wire.result.message);
+  return answered;
 }
 
 // ---- hedges

@@ -158,6 +158,7 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   void on_resume(completion how);
   void start(impl::leg& on);
   bool timed_out(impl::leg const& of) const noexcept;
+  call_outcome outcome_of(impl::leg const& one) const noexcept;
   void prepare_hedges();
   bool others_out(impl::leg const& but) const noexcept;
   void cut(impl::leg const* but) noexcept;

@@ -188,9 +188,15 @@ void stream_call::open(leg& on, time_point deadline) {
   feed(stream_event::opened{});
 }
 
-void leg::on_headers() { static_cast<stream_call&>(call).on_headers(*this); }
+void leg::on_headers() {
+  hear();
+  static_cast<stream_call&>(call).on_headers(*this);
+}
 
-void leg::on_got(message&& one) { static_cast<stream_call&>(call).on_got(std::move(one)); }
+void leg::on_got(message&& one) {
+  if (!one.empty()) hear();
+  static_cast<stream_call&>(call).on_got(std::move(one));
+}
 
 void leg::on_wrote(bool ok) { static_cast<stream_call&>(call).on_wrote(ok); }
 

@@ -72,6 +72,15 @@ struct priority_changed {
   std::uint32_t to;
 };
 
+/// A server closed a connection because it allows fewer pings than come (GOAWAY, ENHANCE_YOUR_CALM). `keepalive_params::time` is too
+/// short for it. gRPC doubles the time of that channel by itself, while the slot keeps it; new channels begin with the time that is
+/// set. gRPC tells nobody, so the calls that ended with it are what it is known from: a connection without any closes unseen.
+struct too_many_pings {
+  time_point at;
+  std::string_view endpoint;
+  std::uint32_t slot;
+};
+
 /// A slot is to be replaced by a new connection to its endpoint, which takes over when it is ready.
 struct slot_replaced {
   time_point at;

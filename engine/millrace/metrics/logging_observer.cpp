@@ -111,6 +111,12 @@ void logging_observer::on(events::priority_changed const& event) noexcept {
   line(params_, event.at).add("calls go to priority {} instead of {}", event.to, event.from);
 }
 
+void logging_observer::on(events::too_many_pings const& event) noexcept {
+  line(params_, event.at)
+      .add("{} slot {}: the server closed the connection", event.endpoint, event.slot)
+      .because("too_many_pings: it allows fewer than keepalive.time makes");
+}
+
 void logging_observer::on(events::slot_replaced const& event) noexcept {
   line(params_, event.at)
       .add("{} slot {}: replaced by slot {}", event.endpoint, event.slot, event.by)

@@ -13,7 +13,10 @@ using health::severity;
 endpoint_health::endpoint_health(loop& on, health_params const& params, std::uint32_t number, retry::budget& charged,
                                  listener tell)
     : loop_(on), number_(number), tell_(tell) {
-  if (params.accrual) accrual_.emplace(*params.accrual);
+  if (params.accrual) {
+    accrual_.emplace(*params.accrual);
+    trial_timeout_ = params.accrual->base_ejection;
+  }
   if (params.check) {
     check_.emplace(on, *params.check, charged,
                    bound<void(health::server_health, std::string_view)>::to<&endpoint_health::on_server_health>(*this));
@@ -26,8 +29,14 @@ void endpoint_health::on_done(status_code code, bool failed) {
   if (accrual_->record(loop_.now(), !failed, loop_.random())) publish_accrual();
 }
 
+void endpoint_health::begin_trial() noexcept {
+  trial_out_ = true;
+  loop_.arm(accrual_due_, saturating_add(loop_.now(), trial_timeout_));
+}
+
 void endpoint_health::on_accrual_due() {
-  if (accrual_->on_elapsed(loop_.now())) publish_accrual();
+  if (accrual_->on_elapsed(loop_.now())) return publish_accrual();
+  if (std::exchange(trial_out_, false)) tell(false);
 }
 
 void endpoint_health::publish_accrual() {

@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace millrace {
 
@@ -48,12 +49,17 @@ class endpoint_health {
   bool usable() const noexcept { return !pending_ && verdict_.severity() != health::severity::unhealthy; }
   bool has_room() const noexcept { return verdict_.severity() != health::severity::probing || !trial_out_; }
 
-  /// A call was sent there.
+  /// A call was sent there. While the endpoint is probed it is the trial, and keeps others out until the server says anything or
+  /// `base_ejection` is over: it may be a stream that goes on for hours.
   void on_picked() noexcept {
-    if (verdict_.severity() == health::severity::probing) trial_out_ = true;
+    if (verdict_.severity() == health::severity::probing) [[unlikely]]
+      begin_trial();
   }
 
-  /// It came back. What its caller cancelled says nothing.
+  /// The server said something of a call that is not over. True when there is room again.
+  bool on_received() noexcept { return std::exchange(trial_out_, false); }
+
+  /// A call came back. What its caller cancelled says nothing.
   void on_done(status_code code, bool failed);
 
   /// The connection to ask on; null: there is none.
@@ -82,7 +88,8 @@ class endpoint_health {
   health::severity was_ = health::severity::healthy;
   bool changed_ = false;
   bool pending_ = false;
-  bool trial_out_ = false;
+  bool trial_out_ = false;  // and has not been heard of
+  duration trial_timeout_{};
   std::optional<health::failure_accrual> accrual_;
   timer accrual_due_{bound<void()>::to<&endpoint_health::on_accrual_due>(*this)};
   std::optional<health_check> check_;

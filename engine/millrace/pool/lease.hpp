@@ -34,7 +34,11 @@ class lease {
   /// The pool has given up waiting for it (its drain's grace is over, or it is gone): end your call and release.
   bool revoked() const noexcept { return block_->revoked; }
 
-  void release(status_code outcome) noexcept {
+  /// The server has said something, headers or a message. To be told of what goes on for long: a pool takes connections whose calls
+  /// run into their deadline for dead when nothing else was heard on them.
+  void received() noexcept { block_->right.received(); }
+
+  void release(call_outcome outcome) noexcept {
     if (block* const one = std::exchange(block_, nullptr)) {
       one->right.release(outcome);
       one->~block();

@@ -16,6 +16,17 @@ class slot;
 
 struct permit_tag;
 
+/// How what a permit was for has ended. DEADLINE_EXCEEDED is taken for this side's deadline unless it is said to be an answer.
+struct call_outcome {
+  call_outcome(status_code ended_with) noexcept : call_outcome(ended_with, false) {}
+  call_outcome(status_code ended_with, bool by_the_server) noexcept
+      : code(ended_with), unanswered(ended_with == status_code::deadline_exceeded && !by_the_server) {}
+
+  status_code code;
+  bool unanswered;              ///< Its time was up, and its server had said nothing about it.
+  bool too_many_pings = false;  ///< Its connection was closed for that.
+};
+
 /// The right to one stream on a slot, from a pick until the attempt is over. Embedded in whatever makes the attempt; releases
 /// itself when destroyed. `lease` is the form for users.
 class permit : private list_base<permit_tag> {
@@ -35,8 +46,11 @@ class permit : private list_base<permit_tag> {
   std::uint32_t endpoint_number() const noexcept { return endpoint_number_; }
   std::string_view endpoint() const noexcept { return channel_->endpoint(); }
 
+  /// The server has said something, headers or a message: it responds, though this may go on for long.
+  void received() noexcept;
+
   /// Gives the stream back and tells the picker how it went. Nothing when not held.
-  void release(status_code outcome) noexcept;
+  void release(call_outcome outcome) noexcept;
 
  private:
   friend class slot;

@@ -315,11 +315,17 @@ void pool::on_disconnected(slot& one, roster_entry& at, duration lifetime, bool 
   at.rotation->on_gone(one.number());
 }
 
-void pool::note_response(slot& one, roster_entry& at, status_code outcome, duration held) {
-  if (!one.responsiveness || outcome == status_code::cancelled || outcome == status_code::unavailable) return;
+void pool::note_response(slot& one, roster_entry& at, call_outcome outcome, duration held) {
+  if (!one.responsiveness || outcome.code == status_code::cancelled || outcome.code == status_code::unavailable) return;
   time_point const now = loop_.now();
-  if (outcome != status_code::deadline_exceeded) return one.responsiveness->on_response(now);
+  if (!outcome.unanswered) return one.responsiveness->on_response(now);
   if (one.responsiveness->on_deadline(now, now - held)) at.rotation->want(one.number(), rotation_reason::unresponsive);
+}
+
+// once a connection: all its calls say so
+void pool::note_pings(slot& one) {
+  if (std::exchange(one.over_pinged, one.connections()) == one.connections() || params_.observer == nullptr) return;
+  params_.observer->on(events::too_many_pings{.at = loop_.now(), .endpoint = one.endpoint(), .slot = one.number()});
 }
 
 void pool::request_dial(slot& one) {
@@ -580,7 +586,13 @@ slot* pool::with_room(std::size_t picked) noexcept {
   return nullptr;
 }
 
-void pool::on_permit_released(slot& one, status_code outcome, duration held) noexcept {
+void pool::on_received(slot& one) noexcept {
+  if (one.responsiveness) one.responsiveness->on_response(loop_.now());
+  auto const& health = roster_[one.endpoint_number()].health;
+  if (health != nullptr && health->on_received() && !waiters_.empty()) keep_house_soon();
+}
+
+void pool::on_permit_released(slot& one, call_outcome outcome, duration held) noexcept {
   note_outcome(one, outcome, held);
   --in_flight_;
   --roster_[one.endpoint_number()].in_flight;
@@ -589,8 +601,9 @@ void pool::on_permit_released(slot& one, status_code outcome, duration held) noe
 }
 
 // what is learned from a call's end, whoever made it
-void pool::note_outcome(slot& one, status_code outcome, duration held) {
+void pool::note_outcome(slot& one, call_outcome how, duration held) {
   time_point const now = loop_.now();
+  status_code const outcome = how.code;
   roster_entry& at = roster_[one.endpoint_number()];
   selection_.on_done({.now = now, .slot = one.number(), .code = outcome, .latency = held});
   if (limit_ && outcome != status_code::cancelled) {
@@ -600,7 +613,8 @@ void pool::note_outcome(slot& one, status_code outcome, duration held) {
   if (outcome == status_code::ok && scaling_.on_done(now, at.number, held, at.in_flight, at.slots.ready())) {
     scale(waiters_.size());
   }
-  note_response(one, at, outcome, held);
+  note_response(one, at, how, held);
+  if (how.too_many_pings) note_pings(one);
   if (at.health != nullptr) note_health(at, outcome);
 }
 

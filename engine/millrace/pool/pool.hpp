@@ -186,7 +186,8 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   channel* open_channel(slot& one) override;
   void on_slot_changed(slot& one, slot_state from, slot_state to, std::string_view why, duration spent) override;
   void on_slot_proven(slot& one) override;
-  void on_permit_released(slot& one, status_code outcome, duration held) noexcept override;
+  void on_received(slot& one) noexcept override;
+  void on_permit_released(slot& one, call_outcome outcome, duration held) noexcept override;
   std::uint32_t open_replacement(std::uint32_t endpoint, std::uint32_t of, rotation_reason why) override;
   void drain_slot(std::uint32_t number) override { slots_[number]->drain(); }
   void on_endpoints(endpoint_set set) override;
@@ -213,8 +214,9 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   slot& open_slot(roster_entry& at);
   void on_connected(slot& one, roster_entry& at);
   void on_disconnected(slot& one, roster_entry& at, duration lifetime, bool by_server);
-  void note_outcome(slot& one, status_code outcome, duration held);
-  void note_response(slot& one, roster_entry& at, status_code outcome, duration held);
+  void note_outcome(slot& one, call_outcome how, duration held);
+  void note_pings(slot& one);
+  void note_response(slot& one, roster_entry& at, call_outcome outcome, duration held);
   template <class Visit>
   void for_each_slot(Visit visit) {
     for (auto const& one : slots_) {

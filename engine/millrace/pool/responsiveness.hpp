@@ -38,8 +38,8 @@ class responsiveness {
     replacements_ = 0;
   }
 
-  /// A call that was started at `started` ended by its deadline on this side. True when the connection is to be replaced; so
-  /// again at the next one, until it is.
+  /// A call that was started at `started` ended by its deadline on this side, and its server had not said anything of it. True when
+  /// the connection is to be replaced; so again at the next one, until it is.
   bool on_deadline(time_point now, time_point started) noexcept {
     // the connection has worked since: it was this call that was slow
     if (started < last_response_ || params_->calls == 0) return false;

@@ -99,9 +99,9 @@ void slot::take(permit& into) noexcept {
   ++in_flight_;
 }
 
-void slot::put_back(permit& one, status_code outcome) noexcept {
+void slot::put_back(permit& one, call_outcome outcome) noexcept {
   --in_flight_;
-  learn(outcome);
+  learn(outcome.code);
   host_.on_permit_released(*this, outcome, loop_.now() - one.taken_);
   if (load() == 0) step(slot_event::last_call_done{});
 }
@@ -121,7 +121,11 @@ void slot::revoke_permits() noexcept {
   permits_.for_each([](permit& one) { one.revoke(); });
 }
 
-void permit::release(status_code outcome) noexcept {
+void permit::received() noexcept {
+  if (slot_ != nullptr) slot_->host_.on_received(*slot_);
+}
+
+void permit::release(call_outcome outcome) noexcept {
   if (!held()) return;
   static_cast<list_base<permit_tag>*>(this)->unlink();
   channel::drop_user(std::exchange(channel_, nullptr));

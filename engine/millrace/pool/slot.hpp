@@ -29,7 +29,9 @@ class slot_host {
   virtual void on_slot_changed(slot& one, slot_state from, slot_state to, std::string_view why, duration spent) = 0;
   /// Its connection has just carried the first call that succeeded.
   virtual void on_slot_proven(slot& one) = 0;
-  virtual void on_permit_released(slot& one, status_code outcome, duration held) noexcept = 0;
+  /// The server has said something of a call that is not over.
+  virtual void on_received(slot& one) noexcept = 0;
+  virtual void on_permit_released(slot& one, call_outcome outcome, duration held) noexcept = 0;
 
  protected:
   ~slot_host() = default;
@@ -72,6 +74,9 @@ class slot : public list_base<dial_queue_tag> {
   /// Whether its peer still answers; set by the pool at each connection.
   std::optional<millrace::responsiveness> responsiveness;
 
+  /// Of `connections`, the one that was closed for too many pings; the pool's.
+  std::uint32_t over_pinged = 0;
+
   /// On all its channels so far.
   coalescing_stats coalescing() const {
     coalescing_stats all = earlier_coalescing_;
@@ -110,7 +115,7 @@ class slot : public list_base<dial_queue_tag> {
   void on_watch(bool changed);
   void on_explained(std::string_view why);
   void on_timer();
-  void put_back(permit& one, status_code outcome) noexcept;
+  void put_back(permit& one, call_outcome outcome) noexcept;
   void learn(status_code outcome);
 
   loop& loop_;

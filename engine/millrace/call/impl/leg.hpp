@@ -35,6 +35,7 @@ class leg final : public stream_listener {
   bool out = false;      // its completion is still to come
   bool overdue = false;  // cut off by its own time
   bool evicted = false;  // or with its endpoint, while others were in flight
+  bool heard = false;    // its stream has begun
   std::uint32_t number = 0;
   std::uint32_t slot = balance::nobody;
   permit right{bound<void()>::to<&leg::on_revoke>(*this)};
@@ -53,6 +54,10 @@ class leg final : public stream_listener {
 
   // stream_call's
 
+  void hear() noexcept {
+    heard = true;
+    right.received();
+  }
   void on_headers() override;
   void on_got(message&& one) override;
   void on_wrote(bool ok) override;
