@@ -24,7 +24,8 @@ void make_ready(millrace::loop& loop, millrace::pool& pool, std::uint32_t slots)
 
 }  // namespace
 
-TEST_CASE("sockets: four slots to one endpoint are four TCP connections", "[live][sockets][T25]") {
+// complaints 1 and 6: grpc#25062 and others, and userver's `channel-count`, which looks like a number of connections
+TEST_CASE("complaints 1 and 6: four slots to one endpoint are four TCP connections", "[live][sockets][T25]") {
   echo_server server;
   millrace::loop loop;
   {

@@ -112,6 +112,9 @@ void channel::on_dialed() {
 
 void channel::connected() {
   to_.connected();
+  if (to_.connection_age_) {
+    net_.events().arm(aged_, saturating_add(net_.events().now(), to_.connection_age_->draw(net_.random())));
+  }
   become(connectivity::ready);
   while (rider* const one = waiting_.try_pop_front()) {
     sent_.push_back(*one);
@@ -134,6 +137,8 @@ void channel::lose(std::string_view why) {
 void channel::go_away() {
   if (state_ != connectivity::ready) return;
   net_.events().disarm(flap_);
+  net_.events().disarm(aged_);
+  silent_ = false;
   to_.disconnected();
   become(connectivity::idle);
 }
@@ -151,7 +156,7 @@ void channel::board(rider& one) {
   switch (state_) {
     case connectivity::ready:
       sent_.push_back(one);
-      one.on_connected();
+      if (!silent_) one.on_connected();
       return;
     case connectivity::transient_failure:
     case connectivity::shutdown: one.on_dial_failed(failure_); return;

@@ -57,6 +57,10 @@ class channel final : public millrace::channel, public list_base<channel_tag> {
   /// The connection takes no new call; those in flight finish.
   void go_away();
 
+  /// Nothing gets through on this connection any more.
+  void fall_silent() noexcept { silent_ = state_ == connectivity::ready; }
+  bool silent() const noexcept { return silent_; }
+
  private:
   class pending_watch;
   class question;
@@ -73,6 +77,7 @@ class channel final : public millrace::channel, public list_base<channel_tag> {
   sim::server& to_;
   connectivity state_ = connectivity::idle;
   bool asked_ = false;  // the dial in flight is the slot's, not only a call's
+  bool silent_ = false;
   std::string failure_;
   std::vector<std::unique_ptr<pending_watch>> watches_;
   question* question_ = nullptr;
@@ -80,6 +85,7 @@ class channel final : public millrace::channel, public list_base<channel_tag> {
   intrusive_list<rider, rider_tag> sent_;
   timer dialed_{bound<void()>::to<&channel::on_dialed>(*this)};
   timer flap_{bound<void()>::to<&channel::on_flap>(*this)};
+  timer aged_{bound<void()>::to<&channel::go_away>(*this)};
 };
 
 }  // namespace millrace::sim

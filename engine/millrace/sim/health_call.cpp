@@ -57,6 +57,7 @@ void health_call::send(news one, duration after) {
 }
 
 void health_call::on_due() {
+  if (channel_ != nullptr && channel_->silent()) return;
   if (std::exchange(expecting_, false)) net_.events().complete(back_.as_tag(), completion::ok);
 }
 

@@ -63,6 +63,17 @@ server& server::go_away() {
   return *this;
 }
 
+server& server::connection_age(latency age) {
+  connection_age_ = age;
+  return *this;
+}
+
+server& server::fall_silent() {
+  note("falls silent");
+  channels_.for_each([](channel& one) { one.fall_silent(); });
+  return *this;
+}
+
 server& server::call_takes(latency time) {
   call_latency_ = time;
   return *this;

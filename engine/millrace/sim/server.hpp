@@ -52,6 +52,10 @@ class server {
   server& drop(std::string_view why = "Socket closed");
   /// Connections are given up (HTTP/2 GOAWAY): calls in flight finish, new ones need a new connection.
   server& go_away();
+  /// From now on each new connection is given up in that way at an age (MAX_CONNECTION_AGE).
+  server& connection_age(latency age);
+  /// Nothing is heard any more on the connections that there are, though they are not lost: somebody pulled the cable. New ones work.
+  server& fall_silent();
 
   // how it answers
 
@@ -129,6 +133,7 @@ class server {
   std::string refusal_;
   duration lifetime_{};
   latency dial_latency_{.least = std::chrono::milliseconds(1), .most = std::chrono::milliseconds(1)};
+  std::optional<latency> connection_age_;
   latency call_latency_{};
   answer usual_{};
   std::deque<answer> next_;

@@ -88,6 +88,7 @@ void stream_flight::on_dial_failed(std::string_view why) {
 // ---- the server
 
 void stream_flight::begin_answer() {
+  if (channel_.silent()) return;
   send_headers();
   if (request_.kind != call_kind::server_stream) return;
   to_send_ = answer_.messages;
@@ -107,6 +108,7 @@ void stream_flight::take_message() {
 }
 
 void stream_flight::on_taken() {
+  if (channel_.silent()) return;
   writing_ = false;
   net_.events().complete(wrote_back_.as_tag(), completion::ok);
   if (write_is_message_) {
@@ -121,6 +123,7 @@ void stream_flight::on_taken() {
 }
 
 void stream_flight::on_sent() {
+  if (channel_.silent()) return;
   unread_.push_back(to_message(channel_.to().name() + ": " + std::to_string(sent_++)));
   if (sent_ == to_send_) return end();
   net_.events().arm(sent_at_, saturating_add(net_.events().now(), answer_.takes));

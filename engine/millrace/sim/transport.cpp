@@ -47,7 +47,9 @@ class transport::flight final : public unary_attempt, public rider {
   void on_dial_failed(std::string_view why) override {
     finish({.code = status_code::unavailable, .message = std::string(why), .never_left = true});
   }
-  void on_answered() { finish(std::move(answer_)); }
+  void on_answered() {
+    if (!channel_.silent()) finish(std::move(answer_));
+  }
   void on_deadline() { finish({.code = status_code::deadline_exceeded, .message = "Deadline Exceeded"}); }
 
   void finish(answer with) {
