@@ -150,8 +150,17 @@ void loop::end_phase() noexcept {
   while (turn_end_listener* const listener = turn_end_listeners_.try_pop_front()) listener->on_turn_end();
 }
 
+void loop::tell_of_long_phase() noexcept {
+  if (turn_end_listeners_.empty()) return;
+  time_point const now = port_->now();
+  if (now - end_awaited_since_ < long_phase) return;
+  end_awaited_since_ = now;
+  turn_end_listeners_.for_each([](turn_end_listener& one) { one.on_long_phase(); });
+}
+
 void loop::run_ready() {
   for (std::size_t left = batch; left > 0; --left) {
+    tell_of_long_phase();
     if (interrupted_.load(std::memory_order_relaxed)) return;
     if (operation* const op = refused_.try_pop()) {
       static_cast<tracked_operation*>(op)->refused_ = false;
@@ -193,6 +202,7 @@ bool loop::may_sleep() const noexcept {
 }
 
 void loop::come_back(operation& op, completion how) {
+  tell_of_long_phase();
   if (sleeping_.load(std::memory_order_relaxed)) {
     sleeping_.store(false, std::memory_order_relaxed);
     now_ = port_->now();

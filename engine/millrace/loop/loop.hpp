@@ -62,6 +62,10 @@ class turn_end_listener : private list_base<turn_end_tag> {
   virtual ~turn_end_listener() = default;
   virtual void on_turn_end() noexcept = 0;
 
+  /// The phase goes on, though somebody has waited for its end for a millisecond, or for another one since this was told. Comes
+  /// between two handlers or events.
+  virtual void on_long_phase() noexcept {}
+
  private:
   friend class loop;
   template <class T, class Tag>
@@ -171,7 +175,9 @@ class loop : public boost::asio::execution_context {
   /// and the answer is false.
   bool at_turn_end(turn_end_listener& listener) noexcept {
     if (!in_turn_) return false;
-    if (!static_cast<list_base<turn_end_tag>&>(listener).linked()) turn_end_listeners_.push_back(listener);
+    if (static_cast<list_base<turn_end_tag>&>(listener).linked()) return true;
+    if (turn_end_listeners_.empty()) end_awaited_since_ = port_->now();
+    turn_end_listeners_.push_back(listener);
     return true;
   }
 
@@ -200,12 +206,14 @@ class loop : public boost::asio::execution_context {
   };
 
   static constexpr std::size_t batch = 256;  // operations or events a phase takes a turn
+  static constexpr duration long_phase = std::chrono::milliseconds(1);
 
   std::size_t drive(time_point until);
   void drive_turns(time_point until);
   void turn(time_point until);
   void run_ready();
   void end_phase() noexcept;
+  void tell_of_long_phase() noexcept;
   void take_injected() noexcept;
   void wait_for_events(time_point until);
   void come_back(operation& op, completion how);
@@ -235,6 +243,7 @@ class loop : public boost::asio::execution_context {
   std::atomic<bool> stopping_ = false;
   intrusive_list<stop_listener, stop_listener_tag> stop_listeners_;
   intrusive_list<turn_end_listener, turn_end_tag> turn_end_listeners_;
+  time_point end_awaited_since_{};  // by the first of them, or since they were told of a long phase
   rng random_;
   std::uint32_t const forks_ = forks();
   time_point now_{};
