@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -42,23 +44,79 @@ inline int corked_sockets() {
   return found;
 }
 
+inline int port_of(sockaddr_storage const& address) {
+  bool const v4 = address.ss_family == AF_INET;
+  return ntohs(v4 ? reinterpret_cast<sockaddr_in const&>(address).sin_port
+                  : reinterpret_cast<sockaddr_in6 const&>(address).sin6_port);
+}
+
+enum class side { client, server };
+
+/// A descriptor of a connection to a port of this machine, at one of its ends; -1 when there is none.
+inline int connected_socket(int port, side at) {
+  for (int const one : open_descriptors()) {
+    sockaddr_storage own{};
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    if (getpeername(one, reinterpret_cast<sockaddr*>(&peer), &size) != 0) continue;
+    size = sizeof own;
+    if (getsockname(one, reinterpret_cast<sockaddr*>(&own), &size) != 0) continue;
+    if (own.ss_family != AF_INET && own.ss_family != AF_INET6) continue;
+    if (port_of(at == side::client ? peer : own) == port) return one;
+  }
+  return -1;
+}
+
+/// Segments with data that a TCP socket has sent.
+inline std::uint32_t data_segments_out(int descriptor) {
+  struct {
+    std::array<char, 156> before;  // of Linux' tcp_info; glibc's ends earlier
+    std::uint32_t data_segs_out;
+  } info{};
+  socklen_t size = sizeof info;
+  REQUIRE(getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+  REQUIRE(size == sizeof info);
+  return info.data_segs_out;
+}
+
+/// A socket that listens on a free loopback port.
+class tcp_listener {
+ public:
+  tcp_listener() {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address_;
+    REQUIRE(bind(descriptor_, reinterpret_cast<sockaddr*>(&address_), size) == 0);
+    REQUIRE(listen(descriptor_, 8) == 0);
+    getsockname(descriptor_, reinterpret_cast<sockaddr*>(&address_), &size);
+  }
+  tcp_listener(tcp_listener const&) = delete;
+  tcp_listener& operator=(tcp_listener const&) = delete;
+  ~tcp_listener() { close(descriptor_); }
+
+  int port() const noexcept { return ntohs(address_.sin_port); }
+  void connect(int from) const {
+    REQUIRE(::connect(from, reinterpret_cast<sockaddr const*>(&address_), sizeof address_) == 0);
+  }
+  int accept() const {
+    int const one = ::accept(descriptor_, nullptr, nullptr);
+    REQUIRE(one >= 0);
+    return one;
+  }
+
+ private:
+  int const descriptor_ = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address_{};
+};
+
 /// A connected pair of TCP sockets over loopback.
 class tcp_pair {
  public:
   tcp_pair() {
-    int const listener = socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    REQUIRE(bind(listener, reinterpret_cast<sockaddr*>(&address), size) == 0);
-    REQUIRE(listen(listener, 1) == 0);
-    getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+    tcp_listener const listener;
     near_ = socket(AF_INET, SOCK_STREAM, 0);
-    REQUIRE(connect(near_, reinterpret_cast<sockaddr*>(&address), size) == 0);
-    far_ = accept(listener, nullptr, nullptr);
-    REQUIRE(far_ >= 0);
-    close(listener);
+    listener.connect(near_);
+    far_ = listener.accept();
   }
   tcp_pair(tcp_pair const&) = delete;
   tcp_pair& operator=(tcp_pair const&) = delete;

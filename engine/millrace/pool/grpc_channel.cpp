@@ -230,7 +230,7 @@ grpc_channel_factory::grpc_channel_factory(loop& on, pool_params const& params)
       limits_{.request = params.max_request_bytes, .response = params.max_response_bytes} {}
 
 channel* grpc_channel_factory::open(endpoint const& to) {
-  std::shared_ptr<socket_tap> const tap = cork_ ? socket_tap::create() : nullptr;
+  std::shared_ptr<socket_tap> const tap = cork_ ? socket_tap::create(to.address) : nullptr;
   return new grpc_channel(loop_, to.address, dialer_.dial(to.address, to.authority, tap), tap, cork_rule_, limits_);
 }
 

@@ -2,6 +2,7 @@
 #include <millrace/pool/socket_mutator.hpp>
 
 #include <grpc/support/sync.h>
+#include <grpcpp/grpcpp.h>
 #include <grpcpp/version_info.h>
 
 #include <fcntl.h>
@@ -35,8 +36,7 @@ void grpc_socket_mutator_init(grpc_socket_mutator* mutator, grpc_socket_mutator_
 namespace millrace {
 namespace {
 
-constexpr bool layout_known =
-    GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR >= 38 && GRPC_CPP_VERSION_MINOR <= 51;
+constexpr bool is_layout_known(int major, int minor) noexcept { return major == 1 && minor >= 38 && minor <= 51; }
 
 grpc_fd_usage to_grpc(socket_use use) noexcept {
   switch (use) {
@@ -81,10 +81,23 @@ bool is_tcp(int descriptor) noexcept {
 
 }  // namespace
 
-bool can_tap_sockets() noexcept { return layout_known; }
+std::string impl::why_no_sockets(int major, int minor, std::string_view loaded) {
+  std::string const built = std::to_string(major) + '.' + std::to_string(minor);
+  if (!is_layout_known(major, minor)) return "built with gRPC " + built + ", whose sockets are not known how to reach";
+  if (!loaded.starts_with(built + '.')) return "built with gRPC " + built + ", running with " + std::string(loaded);
+  return {};
+}
+
+std::string_view why_no_sockets() {
+  static std::string const why = impl::why_no_sockets(GRPC_CPP_VERSION_MAJOR, GRPC_CPP_VERSION_MINOR, grpc::Version());
+  return why;
+}
 
 void show_sockets(grpc::ChannelArguments& args, socket_use use, std::shared_ptr<socket_catcher> catcher) {
-  if (layout_known) args.SetSocketMutator(new mutator(use, std::move(catcher)));
+  // an unknown gRPC need not even have what the mutator calls
+  if constexpr (is_layout_known(GRPC_CPP_VERSION_MAJOR, GRPC_CPP_VERSION_MINOR)) {
+    if (can_tap_sockets()) args.SetSocketMutator(new mutator(use, std::move(catcher)));
+  }
 }
 
 int second_descriptor(int of) noexcept { return is_tcp(of) ? fcntl(of, F_DUPFD_CLOEXEC, 0) : -1; }
