@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // Write coalescing: when it happens, and that no way out of a turn leaves a socket corked.
 #include <millrace/loop/cq_port.hpp>
+#include <millrace/loop/loop_group.hpp>
 #include <millrace/loop/tag.hpp>
+#include <millrace/pool/grpc_channel.hpp>
 #include <millrace/pool/socket_mutator.hpp>
 #include <millrace/pool/turn_cork.hpp>
+#include <millrace/sim/port.hpp>
 
 #include <support/call_once.hpp>
 #include <support/certificates.hpp>
 #include <support/corked.hpp>
 #include <support/echo_server.hpp>
+#include <support/talk_server.hpp>
 #include <support/wait.hpp>
 
 #include <grpcpp/alarm.h>
 #include <grpcpp/security/credentials.h>
 #include <boost/asio/post.hpp>
 
+#include <atomic>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <stdexcept>
@@ -33,7 +39,10 @@ struct corked_connection {
   explicit corked_connection(millrace::loop& on, cork_params rule = {.min_in_flight = 0}) {
     cork.emplace(on, rule, turn_cork::source::to<&corked_connection::socket>(*this));
   }
-  int socket() { return now; }
+  int socket() {
+    ++asked;
+    return now;
+  }
   void write(int times) {
     for (int at = 0; at < times; ++at) cork->before_write(64);
   }
@@ -41,6 +50,7 @@ struct corked_connection {
   tcp_pair first;
   tcp_pair second;
   int now = first.near();
+  int asked = 0;
   std::optional<turn_cork> cork;
 };
 
@@ -56,6 +66,13 @@ struct event {
   std::function<void()> work;
   grpc::Alarm alarm;
   tag<&event::on_back> op{*this};
+};
+
+/// A loop on virtual time.
+struct timed_loop {
+  void pass(duration time) { port->advance_to(port->now() + time); }
+  sim::port* port = new sim::port;
+  millrace::loop loop{std::unique_ptr<millrace::port>(port)};
 };
 
 std::shared_ptr<grpc::ServerCredentials> server_tls() {
@@ -82,6 +99,84 @@ TEST_CASE("cork: from the second write of a turn to its end", "[live][cork]") {
   CHECK_FALSE(is_corked(one.first.near()));
   CHECK(one.cork->stats().corks == 1);
   CHECK(one.cork->stats().longest > duration::zero());
+}
+
+TEST_CASE("cork: how long writes were held back is added up", "[live][cork]") {
+  timed_loop timed;
+  corked_connection one(timed.loop);
+  for (auto const held : {3ms, 2ms}) {
+    asio::post(timed.loop, [&, held] {
+      timed.pass(1h);  // before the cork
+      one.write(2);
+      timed.pass(held);
+    });
+    timed.loop.run();
+  }
+  CHECK(one.cork->stats().corks == 2);
+  CHECK(one.cork->stats().held == 5ms);
+  CHECK(one.cork->stats().longest == 3ms);
+  CHECK(one.cork->stats().failed_uncorks == 0);
+}
+
+TEST_CASE("cork: after a slow handler the next ones hold nothing back", "[live][cork]") {
+  timed_loop timed;
+  corked_connection one(timed.loop);
+  asio::post(timed.loop, [&] {
+    one.write(2);
+    timed.pass(10ms);
+    CHECK(is_corked(one.first.near()));
+  });
+  for (int at = 0; at < 20; ++at) {
+    asio::post(timed.loop, [&] {
+      CHECK_FALSE(is_corked(one.first.near()));
+      timed.pass(10ms);
+    });
+  }
+  timed.loop.run();
+  CHECK(one.cork->stats().held == 10ms);
+}
+
+TEST_CASE("cork: what the kernel does not let go is counted, and let go in the next turn", "[live][cork]") {
+  millrace::loop loop;
+  corked_connection one(loop);
+  int const mine = dup(one.first.near());
+  one.now = mine;
+  asio::post(loop, [&] {
+    one.write(2);
+    close(mine);
+  });
+  loop.run();
+  CHECK(one.cork->stats().failed_uncorks == 1);
+  CHECK(one.cork->stats().corked);
+  CHECK(is_corked(one.first.near()));
+  REQUIRE(dup2(one.first.near(), mine) == mine);
+  asio::post(loop, [&] { one.write(1); });
+  loop.run();
+  CHECK_FALSE(is_corked(one.first.near()));
+  CHECK_FALSE(one.cork->stats().corked);
+  CHECK(one.cork->stats().failed_uncorks == 1);
+  one.cork.reset();
+  close(mine);
+}
+
+TEST_CASE("cork: a socket that cannot be corked is tried once a turn", "[live][cork]") {
+  int ends[2] = {};
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  millrace::loop loop;
+  corked_connection one(loop);
+  for (int const descriptor : {-1, ends[0]}) {
+    one.now = descriptor;
+    one.asked = 0;
+    asio::post(loop, [&] { one.write(100); });
+    loop.run();
+    CHECK(one.asked == 1);
+  }
+  one.now = one.first.near();
+  asio::post(loop, [&] { one.write(2); });
+  loop.run();
+  CHECK(one.cork->stats().corks == 1);
+  close(ends[0]);
+  close(ends[1]);
 }
 
 TEST_CASE("cork: in a phase of events too", "[live][cork]") {
@@ -143,6 +238,13 @@ TEST_CASE("cork: an exception leaves none on, from either phase", "[live][cork]"
   asio::post(loop, fail);
   CHECK_THROWS_AS(loop.poll(), std::runtime_error);
   CHECK_FALSE(is_corked(one.first.near()));
+  asio::post(loop, fail);
+  CHECK_THROWS_AS(loop.run_until(clock::now() + patience), std::runtime_error);
+  CHECK_FALSE(is_corked(one.first.near()));
+  asio::post(loop, fail);
+  CHECK_THROWS_AS(loop.stop(), std::runtime_error);
+  CHECK_FALSE(is_corked(one.first.near()));
+  CHECK(one.cork->stats().corks == 5);
 }
 
 TEST_CASE("cork: an interrupted or stopped turn leaves none on", "[live][cork]") {
@@ -230,22 +332,33 @@ TEST_CASE("cork: without a TCP socket nothing is done", "[live][cork]") {
   close(ends[1]);
 }
 
-TEST_CASE("cork: deep turns of calls are corked, none is left so, and every call is answered", "[live][cork]") {
+TEST_CASE("cork: deep turns of calls are corked into fewer segments, none is left so, and every call is answered",
+          "[live][cork]") {
   if (!can_tap_sockets()) return;
   bool const secret = GENERATE(false, true);
   INFO((secret ? "over TLS" : "plain"));
   echo_server server(0, secret ? server_tls() : grpc::InsecureServerCredentials());
-  millrace::loop loop;
-  millrace::pool pool{loop, {.target = server.address(), .max_slots = 1}};
-  millrace::pool safe{
-      loop,
-      {.target = server.address(), .max_slots = 1, .credentials = grpc::SslCredentials({test_certificate, {}, {}})}};
-  client<Echo> with(secret ? safe : pool);
-  CHECK(flood(loop, with, 64, 3000) == 3000);
-  coalescing_stats const stats = (secret ? safe : pool).snapshot().slots[0].coalescing;
-  CHECK(stats.corks > 0);
-  CHECK_FALSE(stats.corked);
-  CHECK(corked_sockets() == 0);
+  std::uint32_t segments[2] = {};
+  for (bool const cork : {false, true}) {
+    millrace::loop loop;
+    millrace::pool pool{loop,
+                        {.target = server.address(),
+                         .max_slots = 1,
+                         .cork = cork,
+                         .credentials = secret ? grpc::SslCredentials({test_certificate, {}, {}}) : nullptr}};
+    client<Echo> with(pool);
+    CHECK(flood(loop, with, 64, 3000) == 3000);
+    segments[cork] = data_segments_out(connected_socket(server.port(), side::client));
+    slot_snapshot const slot = pool.snapshot().slots[0];
+    CHECK((slot.coalescing.corks > 0) == cork);
+    CHECK((slot.coalescing.held > duration::zero()) == cork);
+    CHECK_FALSE(slot.coalescing.corked);
+    CHECK(slot.coalescing.failed_uncorks == 0);
+    CHECK(slot.not_coalesced == (cork ? "" : "pool_params.cork is false"));
+    CHECK(corked_sockets() == 0);
+  }
+  INFO(segments[0] << " segments, " << segments[1] << " corked");
+  CHECK(segments[1] * 5 < segments[0] * 4);
 }
 
 TEST_CASE("cork: shallow load and cork = false never cork", "[live][cork]") {
@@ -270,6 +383,7 @@ TEST_CASE("cork: a Unix-domain connection works and is never corked", "[live][co
   client<Echo> with(pool);
   CHECK(flood(loop, with, 64, 500) == 500);
   CHECK(pool.snapshot().slots[0].coalescing.corks == 0);
+  CHECK(pool.snapshot().slots[0].not_coalesced == "gRPC has shown no TCP socket");
 }
 
 TEST_CASE("cork: an exception from a call's handler leaves none on", "[live][cork]") {
@@ -280,19 +394,115 @@ TEST_CASE("cork: an exception from a call's handler leaves none on", "[live][cor
   client<Echo> with(pool);
   REQUIRE(call_once(loop, with, saying("connected"), {.timeout = patience}).has_value());
   int answered = 0;
-  asio::post(loop, [&] {
-    for (int at = 0; at < 8; ++at) {
-      with.async_call<&Echo::Stub::PrepareAsyncSay>(saying("x"), {}, [&](rpc_result<EchoReply> reply) {
-        answered += reply.has_value();
-        if (answered == 1) throw std::runtime_error("from a handler");
-      });
-    }
+  int corked = 0;
+  for (int at = 0; at < 8; ++at) {
+    with.async_call<&Echo::Stub::PrepareAsyncSay>(saying("x"), {.timeout = patience},
+                                                  [&](rpc_result<EchoReply> reply) { answered += reply.has_value(); });
+  }
+  // over before it begins, so its handler runs in the phase that starts the others
+  with.async_call<&Echo::Stub::PrepareAsyncSay>(saying("x"), {.deadline = clock::now()}, [&](rpc_result<EchoReply>) {
+    corked = corked_sockets();
+    throw std::runtime_error("from a handler");
   });
   CHECK_THROWS_AS(loop.run(), std::runtime_error);
+  CHECK(corked > 0);
   CHECK(corked_sockets() == 0);
   loop.run();
   CHECK(answered == 8);
-  CHECK(pool.snapshot().slots[0].coalescing.corks > 0);
+}
+
+TEST_CASE("cork: what streams write in a turn is corked, and let go at its end", "[live][cork]") {
+  if (!can_tap_sockets()) return;
+  talk_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address(), .max_slots = 1, .cork_rule = {.min_in_flight = 1}}};
+  client<talk::Talk> with(pool);
+  talk::Line line;
+  line.set_text("ho");
+  std::deque<bidi_stream<talk::Line, talk::Line>> chats;
+  int read = 0;
+  auto const exchange = [&](int expected) {
+    asio::post(loop, [&] {
+      for (auto& chat : chats) {
+        chat.async_write(line, [](error_code error) { CHECK_FALSE(error); });
+        chat.async_read([&](error_code, std::optional<talk::Line> back) { read += back && back->text() == "ho"; });
+      }
+    });
+    test::run_until(loop, "what was written to be back", [&] { return read == expected; });
+    CHECK(corked_sockets() == 0);
+  };
+  for (int at = 0; at < 4; ++at) chats.push_back(with.async_call<&talk::Talk::Stub::PrepareAsyncChat>());
+  exchange(4);
+  auto const begun = pool.snapshot().coalescing.corks;
+  exchange(8);
+  CHECK(pool.snapshot().coalescing.corks > begun);
+  CHECK_FALSE(pool.snapshot().coalescing.corked);
+  int ended = 0;
+  for (auto& chat : chats) chat.async_finish([&](grpc::Status const&) { ++ended; });
+  loop.run();
+  CHECK(ended == 4);
+}
+
+TEST_CASE("cork: the loops of a group cork each their own connections", "[live][cork]") {
+  if (!can_tap_sockets()) return;
+  echo_server server;
+  loop_group group({.size = 2});
+  std::deque<millrace::pool> pools;
+  std::deque<client<Echo>> clients;
+  std::atomic<int> left = 2000;
+  std::atomic<int> failed = 0;
+  for (millrace::loop& loop : group) {
+    pools.emplace_back(loop, pool_params{.target = server.address(), .max_slots = 1});
+    clients.emplace_back(pools.back());
+  }
+  std::function<void(client<Echo>&)> const next = [&](client<Echo>& with) {
+    with.async_call<&Echo::Stub::PrepareAsyncSay>(saying("x"), {.timeout = patience}, [&](rpc_result<EchoReply> reply) {
+      failed += reply.has_error();
+      if (left.fetch_sub(1) > 0) next(with);
+    });
+  };
+  for (auto& one : clients) {
+    for (int at = 0; at < 64; ++at) next(one);
+  }
+  group.start();
+  wait_until("all calls", [&] { return left == -128; });
+  group.stop();
+  CHECK(failed == 0);
+  CHECK(corked_sockets() == 0);
+  for (auto& pool : pools) {
+    CHECK(pool.snapshot().coalescing.corks > 0);
+    CHECK_FALSE(pool.snapshot().coalescing.corked);
+  }
+}
+
+TEST_CASE("cork: what a slot coalesced is kept when it goes in mid-turn, and is over", "[live][cork]") {
+  if (!can_tap_sockets()) return;
+  echo_server server;
+  echo_server other;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address(), .max_slots = 1, .cork_rule = {.min_in_flight = 0}}};
+  lease held;
+  REQUIRE(call_once(loop, pool, saying("connected"), {.timeout = patience}).has_value());
+  pool.async_acquire({}, [&](error_code, lease got) { held = std::move(got); });
+  loop.run();
+  REQUIRE(held);
+  pool.update_endpoints({{.address = other.address()}});  // the slot drains until it is let go
+  asio::post(loop, [&] {
+    auto& channel = static_cast<millrace::grpc_channel&>(held.channel());
+    channel.before_start();
+    channel.before_start();
+    CHECK(corked_sockets() > 0);
+    CHECK(pool.snapshot().coalescing.corked);
+    held.release(status_code::ok);
+    CHECK(corked_sockets() == 0);
+    CHECK_FALSE(pool.snapshot().coalescing.corked);
+  });
+  loop.run();
+  pool_snapshot const now = pool.snapshot();
+  CHECK_FALSE(now.coalescing.corked);
+  CHECK(now.coalescing.corks == 1);
+  CHECK(now.coalescing.longest > duration::zero());
+  CHECK(now.coalescing.held == now.coalescing.longest);
 }
 
 TEST_CASE("cork: a pool that goes in mid-turn, calls started, leaves none on", "[live][cork]") {

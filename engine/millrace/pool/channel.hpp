@@ -85,7 +85,12 @@ class channel {
     return nullptr;
   }
 
+  /// What write coalescing did on it so far, and why it does nothing; empty when it may.
   virtual coalescing_stats coalescing() const { return {}; }
+  virtual std::string_view why_not_coalesced() const { return {}; }
+
+  /// Lets go what coalescing holds back, if anything is.
+  virtual void uncork() noexcept {}
 
   void add_user() noexcept { ++users_; }
 

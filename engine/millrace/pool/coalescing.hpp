@@ -19,12 +19,16 @@ struct cork_params {
 
 /// What write coalescing did.
 struct coalescing_stats {
-  std::uint64_t corks = 0;  ///< Times writes were held back.
-  duration longest{};       ///< The longest they were.
-  bool corked = false;      ///< They are now. Never so outside of the loop's turn.
+  std::uint64_t corks = 0;           ///< Times writes were held back.
+  duration held{};                   ///< How long that was in all.
+  duration longest{};                ///< The longest of them.
+  std::uint64_t failed_uncorks = 0;  ///< Times the kernel refused to let go; tried again at the end of the next turn.
+  bool corked = false;               ///< They are held back now. Never so outside of the loop's turn.
 
   coalescing_stats& operator+=(coalescing_stats const& other) noexcept {
     corks += other.corks;
+    held += other.held;
+    failed_uncorks += other.failed_uncorks;
     longest = std::max(longest, other.longest);
     corked = corked || other.corked;
     return *this;

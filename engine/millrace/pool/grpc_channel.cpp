@@ -142,6 +142,15 @@ void grpc_channel::before_start() noexcept {
 
 coalescing_stats grpc_channel::coalescing() const { return cork_ != nullptr ? cork_->stats() : coalescing_stats{}; }
 
+std::string_view grpc_channel::why_not_coalesced() const {
+  if (tap_ != nullptr) return tap_->why_none();
+  return can_tap_sockets() ? "pool_params.cork is false" : why_no_sockets();
+}
+
+void grpc_channel::uncork() noexcept {
+  if (cork_ != nullptr) cork_->uncork();
+}
+
 void* grpc_channel::registered(method const& one) {
   if (one.number() == method::no_number) return nullptr;
   if (one.number() >= registered_.size()) registered_.resize(one.number() + 1, nullptr);

@@ -58,6 +58,8 @@ class grpc_channel final : public channel {
   void forget_explain() noexcept override;
   health_call* ask_health(health_question const& question, health_listener& listener) override;
   coalescing_stats coalescing() const override;
+  std::string_view why_not_coalesced() const override;
+  void uncork() noexcept override;
 
   std::shared_ptr<grpc::Channel> const& get() const noexcept { return channel_; }
   ::grpc_channel* core() const noexcept { return core_; }

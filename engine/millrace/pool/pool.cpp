@@ -788,6 +788,7 @@ void pool::sweep() {
     if (one == nullptr || one->state() != slot_state::closed || one->load() > 0) continue;
     census_.removed(slot_state::closed);
     roster_[one->endpoint_number()].slots.removed(slot_state::closed);
+    earlier_coalescing_ += one->coalescing();
     one.reset();
   }
   roster_.for_each([this](roster_entry& one) {
@@ -937,8 +938,10 @@ pool_snapshot pool::snapshot() {
                     .in_flight = in_flight_ + outside_in_flight(),
                     .waiting = waiters_.size(),
                     .draining = phase_ != phase::fresh && phase_ != phase::open,
-                    .retry_budget = budget_.balance(loop_.now())};
+                    .retry_budget = budget_.balance(loop_.now()),
+                    .coalescing = earlier_coalescing_};
   for_each_slot([&](slot& one) {
+    now.coalescing += one.coalescing();
     now.slots.push_back({.number = one.number(),
                          .endpoint = one.endpoint(),
                          .state = one.state(),
@@ -946,7 +949,8 @@ pool_snapshot pool::snapshot() {
                          .in_flight = one.load(),
                          .connections = one.connections(),
                          .last_failure = one.last_failure(),
-                         .coalescing = one.coalescing()});
+                         .coalescing = one.coalescing(),
+                         .not_coalesced = std::string(one.why_not_coalesced())});
   });
   return now;
 }

@@ -302,6 +302,7 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   std::shared_ptr<slot_publication> outside_;  // null until somebody asks for a stub channel, who shares it
   bool may_grow_ = true;                       // something has changed since growth was considered
   std::uint32_t looked_with_ = 0;              // calls waiting then
+  coalescing_stats earlier_coalescing_;        // on slots that are gone
   bool to_sweep_ = false;                      // slots are closed, or endpoints gone
   std::uint32_t in_flight_ = 0;
   std::uint32_t revoked_ = 0;

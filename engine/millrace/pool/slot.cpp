@@ -62,6 +62,7 @@ void slot::do_it(slot_action::close_channel) {
   if (channel_ == nullptr) return;
   if (std::exchange(explaining_, false)) channel_->forget_explain();
   std::exchange(watcher_, nullptr)->orphan();
+  channel_->uncork();  // or it would count as corked from here on
   earlier_coalescing_ += channel_->coalescing();
   channel::drop_user(std::exchange(channel_, nullptr));
 }

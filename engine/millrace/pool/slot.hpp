@@ -82,6 +82,9 @@ class slot : public list_base<dial_queue_tag> {
     coalescing_stats all = earlier_coalescing_;
     return channel_ != nullptr ? all += channel_->coalescing() : all;
   }
+  std::string_view why_not_coalesced() const {
+    return channel_ != nullptr ? channel_->why_not_coalesced() : "there is no connection";
+  }
 
   void open() { step(slot_event::open{}); }
   void grant_dial() { step(slot_event::dial_granted{}); }

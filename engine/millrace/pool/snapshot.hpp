@@ -20,6 +20,7 @@ struct slot_snapshot {
   std::uint32_t connections;    ///< Times it became ready.
   std::string last_failure;     ///< Why a dial failed last; empty when none has.
   coalescing_stats coalescing;  ///< What it did on this slot, over all its connections.
+  std::string not_coalesced;    ///< Why it does nothing here; empty when it may.
 };
 
 /// A pool at one moment.
@@ -30,7 +31,8 @@ struct pool_snapshot {
   std::uint32_t in_flight = 0;
   std::uint32_t waiting = 0;
   bool draining = false;
-  double retry_budget = 0;  ///< Retries that could be paid for.
+  double retry_budget = 0;      ///< Retries that could be paid for.
+  coalescing_stats coalescing;  ///< What it did on all slots so far, those that are gone included.
 };
 
 }  // namespace millrace

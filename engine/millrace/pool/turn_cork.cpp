@@ -11,19 +11,26 @@ namespace millrace {
 
 void turn_cork::cork() noexcept {
   since_flush_ = 0;
+  if (stats_.corked) return;  // it would not let go
   descriptor_ = socket_();
-  if (descriptor_ < 0 || !set(1)) return;
+  gave_up_ = descriptor_ < 0 || !set(1);
+  if (gave_up_) return;
   stats_.corked = true;
   ++stats_.corks;
-  since_ = loop_.now();
+  since_ = loop_.events().now();
 }
 
 void turn_cork::uncork() noexcept {
   if (!stats_.corked) return;
-  stats_.corked = false;
   // on the descriptor that was corked, whatever became of the connection
-  set(0);
-  stats_.longest = std::max(stats_.longest, loop_.events().now() - since_);
+  if (!set(0)) {
+    ++stats_.failed_uncorks;
+    return;
+  }
+  stats_.corked = false;
+  duration const held = loop_.events().now() - since_;
+  stats_.held += held;
+  stats_.longest = std::max(stats_.longest, held);
 }
 
 bool turn_cork::set(int value) noexcept {

@@ -178,6 +178,7 @@ void server_cork::forget_ended() {
 }
 
 void server_cork::forget(connection& one) noexcept {
+  one.cork().uncork();  // or it would count as corked from here on
   forgotten_ += one.cork().stats();
   known_.erase(known_.find(one.peer()));
 }
