@@ -211,6 +211,11 @@ report driver::figures() {
                          .max = microseconds(latencies_.max())};
     result.cpu_us_per_call = cpu_used_ * 1e6 / calls;
   }
+  coalescing_stats const coalesced = pool_.snapshot().coalescing;
+  result.coalescing = {.corks = coalesced.corks,
+                       .held_us = microseconds(coalesced.held),
+                       .longest_us = microseconds(coalesced.longest),
+                       .failed_uncorks = coalesced.failed_uncorks};
   counters::totals const& total = counters_.total();
   result.attempts = total.attempts;
   result.retries = total.retries + total.transparent_retries;

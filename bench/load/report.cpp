@@ -70,6 +70,8 @@ void add_attempts(table& to, report const& result) {
   add_hedges(to, result);
   if (result.health_questions > 0) to.row("health questions", "{:>12}", result.health_questions);
   to.row("cpu", "{:>12.1f}   us a call", result.cpu_us_per_call);
+  to.row("corked", "{:>12}   times   {} in all   {} at most", result.coalescing.corks,
+         length(result.coalescing.held_us), length(result.coalescing.longest_us));
 }
 
 void add_reconnects(table& to, std::vector<double> const& ms) {
@@ -145,6 +147,11 @@ std::string to_json(report const& result) {
       {"hedges_skipped", json(result.hedges_skipped)},
       {"health_questions", result.health_questions},
       {"cpu_us_per_call", result.cpu_us_per_call},
+      {"coalescing",
+       {{"corks", result.coalescing.corks},
+        {"held_us", result.coalescing.held_us},
+        {"longest_us", result.coalescing.longest_us},
+        {"failed_uncorks", result.coalescing.failed_uncorks}}},
       {"reconnect_ms", result.reconnect_ms},
       {"pool_size", result.pool_size},
       {"endpoints", std::move(endpoints)},

@@ -42,6 +42,14 @@ struct endpoint_second {
   std::string state;  ///< `ready`, `not connected`, or what its health says against it.
 };
 
+/// What write coalescing did, on all connections.
+struct coalescing_report {
+  std::uint64_t corks = 0;  ///< Times writes were held back.
+  double held_us = 0;       ///< How long in all,
+  double longest_us = 0;    ///< and the longest of them.
+  std::uint64_t failed_uncorks = 0;
+};
+
 /// What became of a run. Plain figures; whoever drives the load fills them in.
 struct report {
   std::chrono::nanoseconds elapsed{};  ///< For the table only.
@@ -58,6 +66,7 @@ struct report {
   std::map<std::string, std::uint64_t> hedges_skipped;  ///< That were due, by why they were not sent.
   std::uint64_t health_questions = 0;
   double cpu_us_per_call = 0;  ///< Of this process, user and system.
+  coalescing_report coalescing;
   std::vector<double>
       reconnect_ms;  ///< For each connection lost and regained, the time between, in the order regained.
   std::vector<std::uint32_t> pool_size;  ///< Connections that were ready, second by second.

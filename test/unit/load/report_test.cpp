@@ -31,6 +31,7 @@ load::report sample() {
       .hedges_skipped = {{"no_room", 6}, {"budget", 8}},
       .health_questions = 77,
       .cpu_us_per_call = 8.25,
+      .coalescing = {.corks = 31, .held_us = 5250.5, .longest_us = 470, .failed_uncorks = 1},
       .reconnect_ms = {2012.5, 31},
       .pool_size = {2, 3},
       .endpoints = {{"127.0.0.1:50051", 600, 595, 1, 0, 0, 250.5},
@@ -48,9 +49,10 @@ std::vector<std::string> keys(json const& object) {
 
 TEST_CASE("report: the JSON has the documented keys, no more and no fewer", "[load]") {
   auto const made = json::parse(load::to_json(sample()));
-  CHECK(keys(made) == std::vector<std::string>{"attempts", "budget_denied", "by_status", "calls", "cpu_us_per_call",
-                                               "endpoints", "failed", "health_questions", "hedges", "hedges_skipped",
-                                               "latency_us", "ok", "pool_size", "reconnect_ms", "retries", "rps"});
+  CHECK(keys(made) == std::vector<std::string>{"attempts", "budget_denied", "by_status", "calls", "coalescing",
+                                               "cpu_us_per_call", "endpoints", "failed", "health_questions", "hedges",
+                                               "hedges_skipped", "latency_us", "ok", "pool_size", "reconnect_ms",
+                                               "retries", "rps"});
   CHECK(keys(made["latency_us"]) == std::vector<std::string>{"max", "p50", "p90", "p99", "p999"});
   CHECK(keys(made["endpoints"][0]) == std::vector<std::string>{"address", "calls", "connections_lost",
                                                                "connections_opened", "dials", "ejection_reasons",
@@ -72,6 +74,7 @@ TEST_CASE("report: the JSON has the figures", "[load]") {
   CHECK(made["hedges_skipped"] == json{{"no_room", 6}, {"budget", 8}});
   CHECK(made["health_questions"] == 77);
   CHECK(made["cpu_us_per_call"] == 8.25);
+  CHECK(made["coalescing"] == json{{"corks", 31}, {"held_us", 5250.5}, {"longest_us", 470.0}, {"failed_uncorks", 1}});
   CHECK(made["reconnect_ms"] == json{2012.5, 31.0});
   CHECK(made["endpoints"][1] == json{{"address", "[::1]:2"},
                                      {"calls", 500},
@@ -113,9 +116,9 @@ TEST_CASE("report: the table shows every figure", "[load]") {
   auto const table = load::to_table(sample());
   for (auto const* const piece :
        {"1000   in 10.00 s", "990   99.000 %", "UNAVAILABLE", "DEADLINE_EXCEEDED", "250 us p50", "4.31 ms p99",
-        "1.20 s max", "1100", "4 more denied by the budget", "8.2", "after 31.00 ms to 2.01 s", "127.0.0.1:50051",
-        "54.5 %", "[::1]:2", "21   8 skipped: budget   6 skipped: no_room", "77",
-        "ejected 3 x: the trial call failed"}) {
+        "1.20 s max", "1100", "4 more denied by the budget", "8.2", "31   times   5.25 ms in all   470 us at most",
+        "after 31.00 ms to 2.01 s", "127.0.0.1:50051", "54.5 %", "[::1]:2",
+        "21   8 skipped: budget   6 skipped: no_room", "77", "ejected 3 x: the trial call failed"}) {
     INFO(piece << "\n" << table);
     CHECK(table.find(piece) != std::string::npos);
   }
