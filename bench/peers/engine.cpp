@@ -11,33 +11,28 @@
 #include <boost/asio/detached.hpp>
 
 #include <algorithm>
-#include <concepts>
 
 namespace millrace::peers {
 namespace {
 
 namespace asio = boost::asio;
 
-enum class corking { on, off };
+// in what the clients differ
+struct setting {
+  bool coroutines = false;
+  bool cork = true;
+  transparent_retry transparent = transparent_retry::engine;
+};
 
-// true when there is such an option
-template <class Params>
-constexpr bool set_cork([[maybe_unused]] Params& params, [[maybe_unused]] bool on) {
-  constexpr bool known = requires {
-    { params.cork } -> std::convertible_to<bool>;
-  };
-  if constexpr (known) params.cork = on;
-  return known;
-}
-
-pool_params pool_of(work const& task, observer& told, corking mode) {
+pool_params pool_of(work const& task, observer& told, setting how) {
   pool_params params;
   params.target = task.target;
   // one connection, as all the others have
   params.min_slots = params.max_slots = 1;
   params.max_calls_per_slot = std::max(task.in_flight, 100u);
   params.observer = &told;
-  set_cork(params, mode == corking::on);
+  params.cork = how.cork;
+  params.transparent_retry = how.transparent;
   return params;
 }
 
@@ -50,19 +45,20 @@ client_params client_of(chain& interceptors) {
 
 class engine_client {
  public:
-  engine_client(work const& task, meter& measure, corking mode)
-      : task_(task),
+  engine_client(work const& task, meter& measure, setting how)
+      : how_(how),
+        task_(task),
         measure_(measure),
         request_(request_of(task)),
         interceptors_(bench::two_interceptors(call_timeout)),
-        pool_(loop_, pool_of(task, counters_, mode)),
+        pool_(loop_, pool_of(task, counters_, how)),
         echo_(pool_, client_of(interceptors_)) {}
 
-  void run(bool with_coroutines) {
+  void run() {
     error_code failure;
     pool_.async_ready({.min_ready = 1, .timeout = connect_timeout}, [&](error_code error) {
       failure = error;
-      if (!error) start_lanes(with_coroutines);
+      if (!error) start_lanes();
     });
     loop_.run();
     if (failure) throw std::runtime_error("cannot connect to " + task_.target + ": " + failure.message());
@@ -71,9 +67,9 @@ class engine_client {
  private:
   using reply_or = rpc_result<EchoReply>;
 
-  void start_lanes(bool with_coroutines) {
+  void start_lanes() {
     for (unsigned lane = 0; lane < task_.in_flight; ++lane) {
-      if (with_coroutines) {
+      if (how_.coroutines) {
         ++running_;
         asio::co_spawn(loop_, make_calls(), asio::detached);
       } else if (auto const begin = measure_.begin()) {
@@ -113,6 +109,7 @@ class engine_client {
     pool_.async_drain(connect_timeout, [](error_code) {});
   }
 
+  setting const how_;
   work const& task_;
   meter& measure_;
   EchoRequest const request_;
@@ -126,13 +123,11 @@ class engine_client {
 
 }  // namespace
 
-bool corking_is_optional() noexcept {
-  pool_params params;
-  return set_cork(params, true);
+void run_millrace(work const& task, meter& measure) { engine_client(task, measure, {}).run(); }
+void run_millrace_coro(work const& task, meter& measure) { engine_client(task, measure, {.coroutines = true}).run(); }
+void run_millrace_nocork(work const& task, meter& measure) { engine_client(task, measure, {.cork = false}).run(); }
+void run_millrace_transparent_core(work const& task, meter& measure) {
+  engine_client(task, measure, {.transparent = transparent_retry::core}).run();
 }
-
-void run_millrace(work const& task, meter& measure) { engine_client(task, measure, corking::on).run(false); }
-void run_millrace_coro(work const& task, meter& measure) { engine_client(task, measure, corking::on).run(true); }
-void run_millrace_nocork(work const& task, meter& measure) { engine_client(task, measure, corking::off).run(false); }
 
 }  // namespace millrace::peers

@@ -31,18 +31,17 @@ bool write(std::string const& text, std::string const& path, std::string_view fl
 
 int compare(peers::options const& asked) {
   bench::catch_interrupts();
-  auto here = peers::machine::here();
-  peers::run run(asked, here);
-  run.measure();
+  auto here = bench::machine::here();
+  auto const done = peers::run(asked, here).measure();
   here.note_load();
-  auto const all = peers::summarise(asked, here, run);
+  auto const all = peers::summarise(asked, here, done);
   fmt::print(asked.json == "-" ? stderr : stdout, "{}", peers::to_tables(all));
   std::fflush(stdout);
   if (bench::interrupted()) return 130;
   bool const written = write(peers::to_json(all), asked.json, "--json") &&
                        (asked.docs.empty() || write(peers::to_page(all), asked.docs, "--docs-file"));
   // a slow run is a finding; a call that failed is a mistake
-  return written && !run.any_failed() ? 0 : 1;
+  return written && !done.failed ? 0 : 1;
 }
 
 }  // namespace

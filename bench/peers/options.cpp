@@ -7,7 +7,10 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 namespace millrace::peers {
@@ -18,7 +21,7 @@ using bench::bad_flag;
 constexpr char const* default_page = "docs/benchmarks.md";
 
 struct flags {
-  std::optional<std::string> clients, servers, payloads, in_flight, rounds, json, docs;
+  std::optional<std::string> clients, servers, payloads, in_flight, rounds, json, docs, static_worker;
   bool quick = false;
   bool instructions = false;
   bool write_docs = false;
@@ -30,13 +33,19 @@ void declare(CLI::App& app, flags& given) {
   };
   app.add_flag("--quick", given.quick,
                "A rougher run of under 50 s: 16 bytes; 1, 8, 64 and 512 in flight; 3 short rounds");
-  value("--clients", given.clients, "A,B,…", "Which clients (default: all); textbook is always among them");
-  value("--server", given.servers, "A,B", "Which servers: echo, canned (default: both)");
+  value("--clients", given.clients, "A,B,…",
+        "Which clients (default: all but those of another kind: *-pool, attempt, millrace-transparent-core); textbook "
+        "is always among them");
+  value("--server", given.servers, "A,B",
+        "Which servers: plain (gRPC's asynchronous example), canned (a bare responder), echo (millrace-echo, whose "
+        "replies are coalesced); default plain,canned");
   value("--payload", given.payloads, "N,…", "Bytes of text in each message (default 16,1024,4096)");
   value("--in-flight", given.in_flight, "N,…", "Calls in flight (default 1,2,4,8,16,32,64,512)");
   value("--rounds", given.rounds, "N", "Times each client is measured in each cell (default 5)");
   app.add_flag("--instructions", given.instructions,
                "Also count instructions a call, under valgrind; takes much longer");
+  value("--static", given.static_worker, "FILE",
+        "Also measure the clients of this bench-peers, whose gRPC is linked statically, as …-static");
   value("--json", given.json, "FILE", "Write the figures there as JSON; - is stdout, and the tables go to stderr");
   app.add_flag("--write-docs", given.write_docs, "Write docs/benchmarks.md from this run");
   value("--docs-file", given.docs, "FILE", "With --write-docs: write there instead");
@@ -79,10 +88,18 @@ std::vector<Number> numbers_of(std::string_view flag, std::string const& list, b
 std::vector<std::string> checked_clients(std::optional<std::string> const& list) {
   std::vector<std::string> known;
   for (client const& one : all_clients()) known.emplace_back(one.name);
-  if (!list) return known;
+  if (!list) {
+    std::erase_if(known, [](std::string const& one) { return find_client(one)->when == asked::by_name; });
+    return known;
+  }
   auto made = names_of("--clients", *list, known);
   if (made.front() != known.front()) made.insert(made.begin(), known.front());
   return made;
+}
+
+std::string checked_program(std::string_view flag, std::string const& path) {
+  if (access(path.c_str(), X_OK) == 0 && !std::filesystem::is_directory(path)) return path;
+  throw bad_flag(flag, path, "allowed is the path of a program: a bench-peers of another build");
 }
 
 options checked(flags const& given) {
@@ -90,13 +107,14 @@ options checked(flags const& given) {
   made.quick = given.quick;
   made.instructions = given.instructions;
   made.clients = checked_clients(given.clients);
-  made.servers = names_of("--server", given.servers.value_or("echo,canned"), {"echo", "canned"});
+  made.servers = names_of("--server", given.servers.value_or("plain,canned"), {"plain", "canned", "echo"});
   made.payloads = numbers_of<std::uint32_t>("--payload", given.payloads.value_or(given.quick ? "16" : "16,1024,4096"),
                                             {0, 1u << 20u});
   made.in_flight = numbers_of<unsigned>(
       "--in-flight", given.in_flight.value_or(given.quick ? "1,8,64,512" : "1,2,4,8,16,32,64,512"), {1, 10'000});
   made.rounds = given.quick ? 3 : 5;
   if (given.rounds) made.rounds = static_cast<unsigned>(bench::whole("--rounds", *given.rounds, {1, 1000}));
+  if (given.static_worker) made.static_worker = checked_program("--static", *given.static_worker);
   made.json = given.json.value_or("");
   if (given.write_docs || given.docs) made.docs = given.docs.value_or(default_page);
   return made;

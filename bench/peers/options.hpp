@@ -19,6 +19,8 @@ struct options {
   unsigned rounds = 5;
   bool quick = false;
   bool instructions = false;
+  std::string
+      static_worker;  ///< Path of a bench-peers whose gRPC is linked statically, to measure as well; empty: none.
   std::string json;   ///< Empty: none. `-`: stdout.
   std::string docs;   ///< The page to write; empty: none.
   std::string given;  ///< The flags as they were written, for the page.

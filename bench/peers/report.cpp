@@ -47,6 +47,7 @@ summary summarise(row const& of) {
           .rps_ratio = {},
           .p50_ratio = {},
           .p99_ratio = {},
+          .cpu_to_asio_grpc = {},
           .rps = median(all(of, &figures::rps)),
           .p50_us = median(all(of, &figures::p50_us)),
           .p99_us = median(all(of, &figures::p99_us)),
@@ -61,6 +62,13 @@ void add_ratios(summary& to, row const& of, row const& base) {
   to.p99_ratio = paired_ratio(of, base, &figures::p99_us);
 }
 
+// another client's row in the same cell
+row const* beside(outcome const& all, row const& one, std::string_view client) {
+  auto const at = std::ranges::find_if(
+      all.rows, [&](row const& other) { return other.where == one.where && other.client == client; });
+  return at == all.rows.end() ? nullptr : &*at;
+}
+
 std::string shown(std::optional<double> ratio) { return ratio ? fmt::format("{:.2f}", *ratio) : "-"; }
 
 std::string thousands(std::optional<double> instructions) {
@@ -68,7 +76,8 @@ std::string thousands(std::optional<double> instructions) {
 }
 
 std::string server_text(std::string const& name) {
-  return name == "echo" ? "echo (asynchronous C++ server)" : "canned (bare HTTP/2 responder)";
+  if (name == "plain") return "plain (asynchronous C++ server)";
+  return name == "echo" ? "echo (millrace-echo)" : "canned (bare HTTP/2 responder)";
 }
 
 std::string how_measured(report const& all) {
@@ -104,14 +113,25 @@ void append_overview(std::string& page, report const& all, std::string const& se
   }
 }
 
+bool any_of_client(report const& all, std::string_view name) {
+  return std::ranges::any_of(all.rows, [name](summary const& one) { return one.client == name; });
+}
+
+bool any_has(report const& all, std::optional<double> summary::*field) {
+  return std::ranges::any_of(all.rows, [field](summary const& one) { return (one.*field).has_value(); });
+}
+
 void append_details(std::string& page, report const& all) {
-  bool const counted = std::any_of(all.rows.begin(), all.rows.end(), [](summary const& s) { return s.instructions; });
+  bool const compared = any_has(all, &summary::cpu_to_asio_grpc);
+  bool const counted = any_has(all, &summary::instructions);
   page +=
       "\n## Everything\n\n| server | payload | in flight | client | CPU µs | range | ratio | calls/s | p50 µs | ratio "
       "| p99 µs | ratio "
       "| allocations |";
+  page += compared ? " CPU, ratio to asio-grpc |" : "";
   page += counted ? " instructions |\n" : "\n";
   page += "|---|---:|---:|---|---:|---|---:|---:|---:|---:|---:|---:|---:|";
+  page += compared ? "---:|" : "";
   page += counted ? "---:|\n" : "\n";
   for (summary const& one : all.rows) {
     page += fmt::format(
@@ -119,6 +139,7 @@ void append_details(std::string& page, report const& all) {
         one.where.server, one.where.payload, one.where.in_flight, one.client, one.cpu_us, one.cpu_min_us,
         one.cpu_max_us, shown(one.cpu_ratio), one.rps, one.p50_us, shown(one.p50_ratio), one.p99_us,
         shown(one.p99_ratio), one.allocations);
+    if (compared) page += fmt::format(" {} |", shown(one.cpu_to_asio_grpc));
     if (counted) page += fmt::format(" {} |", thousands(one.instructions));
     page += '\n';
   }
@@ -126,19 +147,19 @@ void append_details(std::string& page, report const& all) {
 
 }  // namespace
 
-report summarise(options const& asked, machine const& here, run const& done) {
+report summarise(options const& asked, bench::machine const& here, outcome const& done) {
   report made{.here = here,
               .command = "./dev bench" + (asked.given.empty() ? "" : " " + asked.given),
-              .rounds = done.rounds(),
-              .window_ms = std::chrono::duration<double, std::milli>(done.window_length()).count(),
+              .rounds = done.rounds,
+              .window_ms = std::chrono::duration<double, std::milli>(done.window_length).count(),
               .rows = {},
-              .notes = done.notes()};
-  for (row const& one : done.rows()) {
+              .notes = done.notes};
+  for (row const& one : done.rows) {
     summary& added = made.rows.emplace_back(summarise(one));
-    auto const base = std::find_if(done.rows().begin(), done.rows().end(), [&](row const& other) {
-      return other.where == one.where && other.client == all_clients().front().name;
-    });
-    if (base != done.rows().end()) add_ratios(added, one, *base);
+    if (row const* const base = beside(done, one, all_clients().front().name)) add_ratios(added, one, *base);
+    if (row const* const asio = beside(done, one, "asio-grpc")) {
+      added.cpu_to_asio_grpc = paired_ratio(one, *asio, &figures::cpu_us);
+    }
   }
   return made;
 }
@@ -151,10 +172,10 @@ std::string to_tables(report const& all) {
       last = one.where;
       text += fmt::format("\n{}, {} B, {} in flight\n", one.where.server, one.where.payload, one.where.in_flight);
       text +=
-          fmt::format("  {:<16} {:>7} {:>6} {:>15} {:>9} {:>8} {:>6} {:>8} {:>7} {:>9}\n", "client", "CPU us", "ratio",
+          fmt::format("  {:<18} {:>7} {:>6} {:>15} {:>9} {:>8} {:>6} {:>8} {:>7} {:>9}\n", "client", "CPU us", "ratio",
                       "range", "calls/s", "p50 us", "ratio", "p99 us", "allocs", one.instructions ? "instr" : "");
     }
-    text += fmt::format("  {:<16} {:>7.2f} {:>6} {:>15} {:>9.0f} {:>8.0f} {:>6} {:>8.0f} {:>7.1f} {:>9}\n", one.client,
+    text += fmt::format("  {:<18} {:>7.2f} {:>6} {:>15} {:>9.0f} {:>8.0f} {:>6} {:>8.0f} {:>7.1f} {:>9}\n", one.client,
                         one.cpu_us, shown(one.cpu_ratio), fmt::format("{:.2f}..{:.2f}", one.cpu_min_us, one.cpu_max_us),
                         one.rps, one.p50_us, shown(one.p50_ratio), one.p99_us, one.allocations,
                         thousands(one.instructions));
@@ -184,6 +205,7 @@ std::string to_json(report const& all) {
               {"rps_ratio", or_null(one.rps_ratio)},
               {"p50_ratio", or_null(one.p50_ratio)},
               {"p99_ratio", or_null(one.p99_ratio)}};
+    if (one.cpu_to_asio_grpc) made["cpu_ratio_to_asio_grpc"] = *one.cpu_to_asio_grpc;
     if (one.instructions) made["instructions"] = *one.instructions;
     rows.push_back(std::move(made));
   }
@@ -227,8 +249,11 @@ beside it.
 - **CPU µs**: user and system time of the whole client process, all its threads, divided by the calls of the measured window.
   Kernel work that loopback does for the server's side on the client's core is in it, for every client alike.
 - **calls/s, p50, p99**: a closed loop of so many calls in flight over one connection. Against `canned` the client is the bottleneck;
-  against `echo` the server often is, and then calls/s says little about the client.
+  against `plain` the server often is, and then calls/s says little about the client.
 - **allocations**: calls of malloc and its kin by the whole process, gRPC included, for each call made.
+- **CPU, ratio to asio-grpc** (only in a build with `-Dasio_grpc=DIR`, the include directory of an asio-grpc 3.x): as the ratio to
+  textbook. Coroutines on both sides is the line of `millrace-coro`.
+- **…-static** (only with `./dev bench static`): the same client in a build whose gRPC is linked statically (`-Dprefer_static=true`).
 - **instructions** (only with `--instructions`): under callgrind, the difference of two runs that differ by 1000 calls. The timing
   there is not that of real life: batches are deeper.
 
@@ -238,7 +263,9 @@ C …), so that what else the machine does hits them alike. Every call has a dea
 | client | what it is |
 |---|---|
 )";
-  for (client const& one : all_clients()) page += fmt::format("| {} | {} |\n", one.name, one.what);
+  for (client const& one : all_clients()) {
+    if (any_of_client(all, one.name)) page += fmt::format("| {} | {} |\n", one.name, one.what);
+  }
   page += "\n## CPU µs a call, and the ratio to textbook\n";
   std::set<std::string> servers;
   std::set<std::uint32_t> payloads;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "machine.hpp"
 #include "options.hpp"
 #include "run.hpp"
+
+#include <support/machine.hpp>
 
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@ struct summary {
   std::optional<double> rps_ratio;
   std::optional<double> p50_ratio;
   std::optional<double> p99_ratio;
+  std::optional<double> cpu_to_asio_grpc;
   double rps = 0;
   double p50_us = 0;
   double p99_us = 0;
@@ -32,7 +34,7 @@ struct summary {
 
 /// All that the output is made of.
 struct report {
-  machine here;
+  bench::machine here;
   std::string command;
   unsigned rounds = 0;
   double window_ms = 0;
@@ -40,13 +42,13 @@ struct report {
   std::vector<std::string> notes;
 };
 
-report summarise(options const& asked, machine const& here, run const& done);
+report summarise(options const& asked, bench::machine const& here, outcome const& done);
 
 /// A table a cell, for people.
 std::string to_tables(report const& all);
 
 /// `rows[]` with the keys client, server, in_flight, payload, cpu_us, cpu_ratio, rps, p50_us, p99_us, allocs, spread (least and
-/// most cpu_us of a round), rps_ratio, p50_ratio, p99_ratio and, where counted, instructions.
+/// most cpu_us of a round), rps_ratio, p50_ratio, p99_ratio and, where measured, cpu_ratio_to_asio_grpc and instructions.
 std::string to_json(report const& all);
 
 /// docs/benchmarks.md.

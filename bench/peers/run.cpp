@@ -17,8 +17,11 @@ using bench::child;
 using bench::interrupted;
 using bench::own_program;
 
-// a quick run's measurements share this, and no new round begins that would not end by then
+// a quick run's measurements share this
 constexpr duration quick_budget = 44s;
+
+// and at this time, however slow the machine, it ends: no round begins that would not be over by then
+constexpr duration quick_limit = 47s;
 
 // of a measurement, beside its window: process, connection, warm-up
 constexpr duration overhead = 130ms;
@@ -42,74 +45,91 @@ time_point in(duration d) { return std::chrono::steady_clock::now() + d; }
 
 }  // namespace
 
-run::run(options const& wanted, machine const& here)
+run::run(options const& wanted, bench::machine const& here)
     : wanted_(wanted), here_(here), began_(std::chrono::steady_clock::now()) {
   plan();
 }
 
+void run::add_contenders(std::string const& program, std::string_view suffix) {
+  for (std::string const& name : wanted_.clients) {
+    contenders_.push_back({name + std::string(suffix), find_client(name), program});
+  }
+}
+
 void run::plan() {
+  add_contenders(own_program().string(), "");
+  if (!wanted_.static_worker.empty()) add_contenders(wanted_.static_worker, "-static");
   for (std::string const& server : wanted_.servers) {
     for (std::uint32_t const payload : wanted_.payloads) {
       for (unsigned const in_flight : wanted_.in_flight) cells_.push_back({server, payload, in_flight});
     }
   }
   for (cell const& where : cells_) {
-    for (std::string const& name : wanted_.clients) {
-      if (where.in_flight <= find_client(name)->most_in_flight) rows_.push_back({name, where, {}, {}});
+    for (contender const& one : contenders_) {
+      if (where.in_flight <= one.how->most_in_flight) seen_.rows.push_back({one.name, where, {}, {}});
     }
   }
-  auto const measurements = static_cast<std::int64_t>(rows_.size() * wanted_.rounds);
+  note_what_is_left_out();
+  auto const measurements = static_cast<std::int64_t>(seen_.rows.size() * wanted_.rounds);
   window_ = full_window;
   if (wanted_.quick) {
     window_.warm_up = 60ms;
     window_.length = std::clamp<duration>(quick_budget / measurements - overhead, 80ms, 500ms);
   }
-  for (std::string const& name : wanted_.clients) {
-    unsigned const most = find_client(name)->most_in_flight;
-    if (most < wanted_.in_flight.back()) note(fmt::format("{} is not measured above {} calls in flight", name, most));
-  }
-  bool const nocork =
-      std::find(wanted_.clients.begin(), wanted_.clients.end(), "millrace-nocork") != wanted_.clients.end();
-  if (nocork && !corking_is_optional()) {
-    note("this build of the engine has no corking to switch off: millrace-nocork is the same as millrace");
-  }
-  if (here_.cores < 2) note("there is one core only, which clients and servers share");
+  seen_.window_length = window_.length;
   auto const seconds = std::chrono::duration<double>(window_.length + window_.warm_up + 100ms).count();
   fmt::print(stderr, "bench-peers: {} cells, {} rounds, {} measurements of {:.0f} ms: about {:.0f} s\n", cells_.size(),
              wanted_.rounds, measurements, seconds * 1000, seconds * static_cast<double>(measurements));
 }
 
-void run::measure() {
+void run::note_what_is_left_out() {
+  for (contender const& one : contenders_) {
+    unsigned const most = one.how->most_in_flight;
+    if (most < wanted_.in_flight.back()) {
+      note(fmt::format("{} is not measured above {} calls in flight", one.name, most));
+    }
+  }
+  if (here_.cores < 2) note("there is one core only, which clients and servers share");
+}
+
+outcome run::measure() {
   start_servers();
   duration longest{};
-  for (unsigned round = 1; round <= wanted_.rounds && !interrupted(); ++round) {
+  while (seen_.rounds < wanted_.rounds && !must_end(longest)) {
     auto const begin = std::chrono::steady_clock::now();
-    if (wanted_.quick && round > 1 && begin - began_ + longest > quick_budget + 4s) {
-      note(fmt::format("the machine was too busy for {} rounds in the time of a quick run", wanted_.rounds));
-      break;
-    }
-    for (cell const& where : cells_) {
-      if (interrupted()) break;
-      measure_cell(where, round);
-    }
+    for (cell const& where : cells_) measure_cell(where, seen_.rounds + 1);
     longest = std::max(longest, std::chrono::steady_clock::now() - begin);
-    if (!interrupted()) rounds_ = round;
+    if (must_end()) break;
+    ++seen_.rounds;
+  }
+  if (seen_.rounds < wanted_.rounds && !interrupted()) {
+    note(fmt::format("the machine was too busy for {} rounds in the time of a quick run", wanted_.rounds));
   }
   if (wanted_.instructions && !interrupted()) count_instructions();
   servers_.clear();
-  std::erase_if(rows_, [](row const& one) { return one.runs.empty(); });
+  std::erase_if(seen_.rows, [](row const& one) { return one.runs.empty(); });
+  return std::move(seen_);
 }
+
+// whether a quick run's time is over by `after` from now
+bool run::must_end(duration after) const {
+  return interrupted() || (wanted_.quick && in(after) >= began_ + quick_limit);
+}
+
+// `d` from now, and not after the end of a quick run
+time_point run::within(duration d) const { return wanted_.quick ? std::min(in(d), began_ + quick_limit) : in(d); }
 
 void run::start_servers() {
   for (std::string const& name : wanted_.servers) servers_.try_emplace(name, name, here_.server_core);
 }
 
 void run::measure_cell(cell const& where, unsigned round) {
+  if (must_end()) return;
   fmt::print(stderr, "[{:4.0f} s] round {} of {}: {}, {} B, {} in flight; µs of CPU a call:",
              std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count(), round, wanted_.rounds,
              where.server, where.payload, where.in_flight);
-  for (row& one : rows_) {
-    if (one.where != where || interrupted()) continue;
+  for (row& one : seen_.rows) {
+    if (one.where != where || must_end()) continue;
     measure_one(one, round);
     fmt::print(stderr, " {} {}", one.client,
                one.runs.contains(round) ? fmt::format("{:.1f}", one.runs[round].cpu_us) : "-");
@@ -117,27 +137,30 @@ void run::measure_cell(cell const& where, unsigned round) {
   std::fputc('\n', stderr);
 }
 
-assignment run::assignment_of(row const& one) const {
-  return {.client = one.client,
-          .target = servers_.at(one.where.server).address(),
-          .in_flight = one.where.in_flight,
-          .payload = one.where.payload,
-          .measured = window_};
+std::vector<std::string> run::command(row const& one, window measured) const {
+  contender const& who = *std::ranges::find(contenders_, one.client, &contender::name);
+  std::vector<std::string> made{who.program};
+  for (std::string& each : to_arguments({.client = std::string(who.how->name),
+                           .target = servers_.at(one.where.server).address(),
+                           .in_flight = one.where.in_flight,
+                           .payload = one.where.payload,
+                           .measured = measured})) {
+    made.push_back(std::move(each));
+  }
+  return made;
 }
 
 void run::measure_one(row& one, unsigned round) {
-  std::vector<std::string> arguments{own_program().string()};
-  for (std::string& each : to_arguments(assignment_of(one))) arguments.push_back(std::move(each));
-  child worker(arguments, here_.client_core);
-  auto const line = worker.read_line(in(patience));
+  child worker(command(one, window_), here_.client_core);
+  auto const line = worker.read_line(within(patience));
   auto const seen = parse_figures(line.value_or(""));
-  int const status = worker.wait(in(5s));
-  if (interrupted()) return;
+  int const status = worker.wait(within(5s));
   if (seen && status == 0) {
     one.runs.emplace(round, *seen);
     return;
   }
-  failed_ = true;
+  if (must_end()) return;
+  seen_.failed = true;
   note(fmt::format("{} failed: {}, {} B, {} in flight: {}", one.client, one.where.server, one.where.payload,
                    one.where.in_flight,
                    seen ? fmt::format("{} calls failed", seen->failed) : fmt::format("exit status {}", status)));
@@ -145,7 +168,7 @@ void run::measure_one(row& one, unsigned round) {
 
 void run::count_instructions() {
   if (!find_valgrind()) return note("valgrind is not installed: no instructions were counted");
-  for (row& one : rows_) {
+  for (row& one : seen_.rows) {
     if (interrupted()) return;
     fmt::print(stderr, "[{:4.0f} s] instructions: {}, {} B, {} in flight: {}",
                std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count(), one.where.server,
@@ -160,11 +183,10 @@ void run::count_instructions() {
 }
 
 std::optional<double> run::instructions_of(row const& one, std::uint64_t calls) {
-  std::vector<std::string> arguments{*find_valgrind(), "--tool=callgrind", "--callgrind-out-file=/dev/null",
-                                     own_program().string()};
-  assignment task = assignment_of(one);
-  task.measured.calls = calls;
-  for (std::string& each : to_arguments(task)) arguments.push_back(std::move(each));
+  std::vector<std::string> arguments{*find_valgrind(), "--tool=callgrind", "--callgrind-out-file=/dev/null"};
+  window measured = window_;
+  measured.calls = calls;
+  for (std::string& each : command(one, measured)) arguments.push_back(std::move(each));
   child counted(arguments, here_.client_core, child::output::error);
   std::optional<double> found;
   while (auto const line = counted.read_line(in(patience))) {
@@ -175,7 +197,8 @@ std::optional<double> run::instructions_of(row const& one, std::uint64_t calls) 
 }
 
 void run::note(std::string line) {
-  if (std::find(notes_.begin(), notes_.end(), line) == notes_.end()) notes_.push_back(std::move(line));
+  auto& notes = seen_.notes;
+  if (std::find(notes.begin(), notes.end(), line) == notes.end()) notes.push_back(std::move(line));
 }
 
 }  // namespace millrace::peers

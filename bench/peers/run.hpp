@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "machine.hpp"
+#include "client.hpp"
 #include "options.hpp"
 #include "worker.hpp"
 
 #include <support/backend.hpp>
+#include <support/machine.hpp>
 
 #include <cstdint>
 #include <map>
@@ -33,46 +34,54 @@ struct row {
   std::optional<double> instructions;  ///< A call.
 };
 
+/// What came of a run.
+struct outcome {
+  std::vector<row> rows;           ///< Those measured at least once, cell by cell.
+  std::vector<std::string> notes;  ///< What was not measured and why, a line each.
+  unsigned rounds = 0;             ///< That were finished.
+  duration window_length{};
+  bool failed = false;  ///< A call of any client.
+};
+
 /// Measures what the options say: for each round, for each cell, each client once, in a process of its own. Servers run for the whole
 /// time, in processes of their own.
 class run {
  public:
-  run(options const& wanted, machine const& here);
+  run(options const& wanted, bench::machine const& here);
 
-  /// Until done or interrupted. Throws std::runtime_error when a server does not start.
-  void measure();
-
-  /// Those measured at least once, cell by cell.
-  std::vector<row> const& rows() const noexcept { return rows_; }
-
-  /// What was not measured and why, a line each.
-  std::vector<std::string> const& notes() const noexcept { return notes_; }
-
-  /// Rounds that were finished.
-  unsigned rounds() const noexcept { return rounds_; }
-  duration window_length() const noexcept { return window_.length; }
-  bool any_failed() const noexcept { return failed_; }
+  /// Until done, interrupted or, of a quick run, out of time. To be called once. Throws std::runtime_error when a server does not
+  /// start.
+  outcome measure();
 
  private:
+  // who is measured: a client of a bench-peers
+  struct contender {
+    std::string name;  // in the tables
+    client const* how;
+    std::string program;
+  };
+
   void plan();
+  void add_contenders(std::string const& program, std::string_view suffix);
+  void note_what_is_left_out();
   void start_servers();
   void measure_cell(cell const& where, unsigned round);
   void measure_one(row& one, unsigned round);
   void count_instructions();
   std::optional<double> instructions_of(row const& one, std::uint64_t calls);
-  assignment assignment_of(row const& one) const;
+  std::vector<std::string> command(row const& one, window measured) const;
+  time_point within(duration d) const;
+  bool must_end(duration after = {}) const;
   void note(std::string line);
 
   options const& wanted_;
-  machine const& here_;
+  bench::machine const& here_;
   window window_;
   time_point began_;
+  std::vector<contender> contenders_;
   std::vector<cell> cells_;
-  std::vector<row> rows_;
-  std::vector<std::string> notes_;
   std::map<std::string, bench::backend> servers_;
-  unsigned rounds_ = 0;
-  bool failed_ = false;
+  outcome seen_;
 };
 
 }  // namespace millrace::peers

@@ -20,7 +20,7 @@ struct alignas(64) counter {
 };
 
 // a thread counts in a place of its own, without a locked instruction; beyond so many they share, and may lose a count
-constinit std::array<counter, 256> counters{};
+constinit std::array<counter, 1024> counters{};
 constinit std::atomic<unsigned> threads{0};
 constinit thread_local std::atomic<std::uint64_t>* own = nullptr;
 

@@ -9,7 +9,8 @@ namespace millrace::bench {
 namespace {
 
 std::string program_of(std::string const& name) {
-  auto const path = own_program().parent_path().parent_path() / name / ("millrace-" + name);
+  auto const folder = name == "plain" ? "embedded" : name;
+  auto const path = own_program().parent_path().parent_path() / folder / ("millrace-" + name);
   if (!std::filesystem::exists(path)) throw std::runtime_error(path.string() + " is not built");
   return path.string();
 }

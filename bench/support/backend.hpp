@@ -13,7 +13,7 @@ namespace millrace::bench {
 /// The program that runs, wherever it was called from.
 std::filesystem::path own_program();
 
-/// `millrace-echo` or `millrace-canned` of this build, in a process of its own, on a free port.
+/// `millrace-echo`, `millrace-canned` or `millrace-plain` of this build, in a process of its own, on a free port.
 ///
 /// Thread: as child.
 class backend {

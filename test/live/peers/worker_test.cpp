@@ -19,8 +19,9 @@ std::string worker(std::string const& client, std::string const& target) {
 }  // namespace
 
 TEST_CASE("live: every client of bench-peers does its work", "[live][peers]") {
-  auto const client = GENERATE(as<std::string>{}, "textbook", "callback-api", "sync", "core", "millrace",
-                               "millrace-coro", "millrace-nocork");
+  auto const client =
+      GENERATE(as<std::string>{}, "textbook", "callback-api", "sync", "textbook-pool", "callback-api-pool", "sync-pool",
+               "core", "attempt", "millrace", "millrace-coro", "millrace-nocork", "millrace-transparent-core");
   test::canned_process const canned;
   test::echo_process const echo;
   for (std::string const& target : {canned.address(), echo.address()}) {

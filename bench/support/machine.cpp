@@ -12,7 +12,7 @@
 #include <fstream>
 #include <vector>
 
-namespace millrace::peers {
+namespace millrace::bench {
 namespace {
 
 std::string cpu_model() {
@@ -68,4 +68,9 @@ machine machine::here() {
 
 void machine::note_load() { load_after = load_average(); }
 
-}  // namespace millrace::peers
+std::string to_text(machine const& one) {
+  return fmt::format("commit {}, {}; {}, {} cores, {}; gRPC {}, {}; load average {:.1f}", one.commit, one.date, one.cpu,
+                     one.cores, one.kernel, one.grpc, one.compiler, one.load_before);
+}
+
+}  // namespace millrace::bench

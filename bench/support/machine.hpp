@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-namespace millrace::peers {
+namespace millrace::bench {
 
 /// Where a run takes place, for those who read its figures.
 struct machine {
@@ -26,4 +26,7 @@ struct machine {
   void note_load();
 };
 
-}  // namespace millrace::peers
+/// A line that goes with every table of figures: commit, date, machine, library and compiler.
+std::string to_text(machine const& one);
+
+}  // namespace millrace::bench
