@@ -4,6 +4,7 @@
 
 #include <support/backend.hpp>
 #include <support/flags.hpp>
+#include <support/machine.hpp>
 #include <support/median.hpp>
 
 #include <fmt/format.h>
@@ -121,6 +122,7 @@ int main(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == "--worker") return footprint::work_off(argc, argv);
     auto const asked = parse(argc, argv);
     bench::catch_interrupts();
+    fmt::print("{}\n\n", bench::to_text(bench::machine::here()));
     measure_memory(asked);
     measure_starts(asked);
     return 0;

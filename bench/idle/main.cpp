@@ -5,6 +5,7 @@
 
 #include <support/backend.hpp>
 #include <support/flags.hpp>
+#include <support/machine.hpp>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -119,6 +120,7 @@ options parse(int argc, char** argv) {
 void watch_all(options const& asked) {
   // in a process of its own, so that its threads are not counted
   bench::backend const server("echo");
+  fmt::print("{}\n\n", bench::to_text(bench::machine::here()));
   fmt::print("| for {} s | thread | wake-ups a second | CPU ms a second |\n|---|---|---:|---:|\n",
              asked.length.count());
   run_idle("a loop with a work guard", asked, "", false);

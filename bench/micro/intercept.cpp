@@ -68,10 +68,11 @@ BENCHMARK(interceptors_run_time)->Arg(0)->Arg(1)->Arg(4)->Arg(16);
 
 template <std::size_t Count>
 void interceptors_static(benchmark::State& state) {
-  auto made = std::apply([](auto... each) { return static_chain<decltype(each)...>(each...); },
-                         std::tuple_cat(std::array<looker, Count>{}));
+  auto made =
+      std::apply([](auto... each) { return static_chain<decltype(each)...>(each...); }, std::array<looker, Count>{});
   lead_calls(state, made);
 }
+BENCHMARK_TEMPLATE(interceptors_static, 0);
 BENCHMARK_TEMPLATE(interceptors_static, 1);
 BENCHMARK_TEMPLATE(interceptors_static, 4);
 BENCHMARK_TEMPLATE(interceptors_static, 16);

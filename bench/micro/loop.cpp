@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <thread>
 
 namespace {
@@ -49,6 +50,34 @@ class sleeper {
   loop loop_;
   std::thread thread_;
 };
+
+// a post from this thread, while the loop is never idle: its handler posts the next one. So far ahead it may be
+void post_to_busy_loop(benchmark::State& state) {
+  constexpr std::uint64_t ahead = 1000;
+  sleeper on;
+  std::atomic<bool> busy = true;
+  struct spinner {
+    loop* on;
+    std::atomic<bool>* busy;
+    void operator()() const {
+      if (busy->load(std::memory_order_relaxed)) boost::asio::post(*on, *this);
+    }
+  };
+  boost::asio::post(*on, spinner{&*on, &busy});
+  std::atomic<std::uint64_t> ran = 0;
+  std::uint64_t posted = 0;
+  {
+    micro::allocations_per_iteration const counted(state);
+    for (auto _ : state) {
+      boost::asio::post(*on, [&ran] { ran.fetch_add(1, std::memory_order_release); });
+      ++posted;
+      while (posted - ran.load(std::memory_order_acquire) > ahead) std::this_thread::yield();
+    }
+  }
+  while (ran.load(std::memory_order_acquire) < posted) std::this_thread::yield();
+  busy = false;
+}
+BENCHMARK(post_to_busy_loop)->UseRealTime();
 
 // from the post on this thread to the handler's first instruction on the loop's
 void wake_sleeping_loop(benchmark::State& state) {

@@ -5,6 +5,7 @@
 
 #include <support/backend.hpp>
 #include <support/flags.hpp>
+#include <support/machine.hpp>
 #include <support/median.hpp>
 
 #include <fmt/format.h>
@@ -112,7 +113,8 @@ double median_ratio(std::vector<outcome> const& of, std::vector<outcome> const& 
   return bench::median(std::move(values));
 }
 
-void print(outcomes const& all) {
+void print(outcomes const& all, bench::machine const& here) {
+  fmt::print("{}\n\n", bench::to_text(here));
   fmt::print("| server | client | | calls/s | of 1 loop | CPU µs a call | of 1 loop | p50 µs |\n");
   fmt::print("|---|---|---|---:|---:|---:|---:|---:|\n");
   for (char const* const server : servers) {
@@ -130,6 +132,7 @@ void print(outcomes const& all) {
 }
 
 int compare(options const& asked) {
+  auto const here = bench::machine::here();
   std::map<std::string, bench::backend> backends;
   for (char const* const one : servers) backends.try_emplace(one, one);
   outcomes all;
@@ -144,7 +147,7 @@ int compare(options const& asked) {
       }
     }
   }
-  print(all);
+  print(all, here);
   return 0;
 }
 
