@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Vanilla stubs on pool::stub_channel, the loop on a thread of its own.
 #include <support/certificates.hpp>
+#include <support/http2_server.hpp>
 #include <support/sockets.hpp>
 #include <support/talk_calls.hpp>
 #include <support/talk_server.hpp>
 #include <support/wait.hpp>
 
+#include <millrace/metrics/observer.hpp>
 #include <millrace/pool/pool.hpp>
 
 #include <boost/asio/post.hpp>
@@ -20,6 +22,7 @@
 #include <array>
 #include <atomic>
 #include <future>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <thread>
@@ -66,6 +69,10 @@ class running_pool {
 
   void wait_for_ready(std::uint32_t slots) {
     wait_until("slots to be ready", [&] { return ask([](millrace::pool& pool) { return pool.ready(); }) == slots; });
+  }
+
+  std::future<lease> acquire(acquire_params how) {
+    return ask([how](millrace::pool& from) { return from.async_acquire(how, asio::use_future); });
   }
 
   std::future<void> drain(duration grace) {
@@ -239,6 +246,44 @@ TEST_CASE("stub channel: calls that find every slot full make the pool grow, and
   server.let_go();
   for (auto& one : calls) CHECK(one.get().ok());
   CHECK(pool.in_flight() == 0);
+}
+
+TEST_CASE("stub channel: a pool that grows before its slots are full does so for stubs' calls", "[live][stub]") {
+  talk_server server;
+  running_pool pool({.target = server.address(), .max_slots = 3, .scaling = {.grow_at = 2}});
+  pool.wait_for_ready(1);
+  std::vector<std::future<grpc::Status>> calls;
+  for (std::uint32_t slots = 1; slots <= 3; ++slots) {
+    pool.wait_for_ready(slots);
+    for (std::size_t const until = 2 * slots + 1; calls.size() < until;) {
+      calls.push_back(hold(pool.channel));
+      wait_until_held(server, static_cast<int>(calls.size()));
+    }
+  }
+  server.let_go();
+  for (auto& one : calls) CHECK(one.get().ok());
+}
+
+TEST_CASE("stub channel: the engine's calls keep to max_in_flight with those of stubs", "[live][stub]") {
+  talk_server server;
+  running_pool pool({.target = server.address(), .max_in_flight = 1});
+  auto call = hold(pool.channel);
+  wait_until_held(server, 1);
+  CHECK_THROWS_AS(pool.acquire({.timeout = 20ms}).get(), boost::system::system_error);
+  auto waits = pool.acquire({.timeout = patience});
+  server.let_go();
+  CHECK(call.get().ok());
+  lease got = waits.get();
+  pool.ask([&](millrace::pool&) { return got.release(status_code::ok), 0; });
+}
+
+TEST_CASE("stub channel: a slot that is full with the engine's calls is full for stubs", "[live][stub]") {
+  talk_server server;
+  running_pool pool({.target = server.address(), .max_slots = 2, .max_calls_per_slot = 1});
+  lease got = pool.acquire({.timeout = patience}).get();
+  CHECK(say(pool.channel).ok());
+  pool.wait_for_ready(2);
+  pool.ask([&](millrace::pool&) { return got.release(status_code::ok), 0; });
 }
 
 TEST_CASE("stub channel: deadlines and sizes are enforced on this side", "[live][stub]") {
@@ -533,6 +578,161 @@ TEST_CASE("stub channel: pickers hear how each call went, in order, a failure at
   CHECK(say(pool.channel, failing(grpc::StatusCode::NOT_FOUND)).error_code() == grpc::StatusCode::NOT_FOUND);
   CHECK(heard.by(1) == expected);
   wait_until("the pool to hear of them", [&] { return heard.by(0) == expected; });
+}
+
+// ---- health
+
+namespace {
+
+/// Where its endpoints' health is, by address.
+class health_log final : public observer {
+ public:
+  using observer::on;
+  void on(events::health_changed const& what) noexcept override {
+    std::lock_guard const lock(mutex_);
+    now_[std::string(what.endpoint)] = what.to;
+  }
+
+  bool is(std::string const& address, std::string_view wanted) {
+    std::lock_guard const lock(mutex_);
+    auto const known = now_.find(address);
+    return (known != now_.end() ? std::string_view(known->second) : "healthy") == wanted;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::string> now_;
+};
+
+/// Two servers with gRPC's own health service, on a pool that heeds their health.
+struct two_servers {
+  explicit two_servers(pool_params params) : pool(with(std::move(params))) {
+    wait_until("both to take calls",
+               [&] { return say(pool.channel).ok() && servers[0].calls() > 0 && calls_to_1() > 0; });
+  }
+  ~two_servers() { grpc::EnableDefaultHealthCheckService(false); }
+
+  pool_params with(pool_params params) {
+    params.target = target_of(servers);
+    params.observer = &log;
+    return params;
+  }
+  void wait_for(std::size_t server, std::string_view wanted) {
+    wait_until(wanted, [&] { return log.is(servers[server].address(), wanted); });
+    pool.ask([](millrace::pool&) { return 0; });  // what was told is published by then
+  }
+  int calls_to_1() const { return servers[1].calls(); }
+
+  struct switched_on {
+    switched_on() { grpc::EnableDefaultHealthCheckService(true); }
+  } health_service;
+  std::array<talk_server, 2> servers;
+  health_log log;
+  running_pool pool;
+};
+
+}  // namespace
+
+TEST_CASE("stub channel: a server that says NOT_SERVING gets no calls until it serves", "[live][stub][health]") {
+  two_servers on({.panic_threshold = 0.5, .health_check = health::watch_params{}});
+  on.servers[1].health().SetServingStatus("", false);
+  on.wait_for(1, "unhealthy");
+  int const before = on.calls_to_1();
+  for (int call = 0; call < 6; ++call) CHECK(say(on.pool.channel).ok());
+  CHECK(on.calls_to_1() == before);
+  on.servers[1].health().SetServingStatus("", true);
+  on.wait_for(1, "healthy");
+  for (int call = 0; call < 6; ++call) CHECK(say(on.pool.channel).ok());
+  CHECK(on.calls_to_1() == before + 3);
+}
+
+TEST_CASE("stub channel: when all are unhealthy and there is no panic, calls fail and say why",
+          "[live][stub][health]") {
+  two_servers on({.panic_threshold = 0, .health_check = health::watch_params{}});
+  for (std::size_t each = 0; each < 2; ++each) {
+    on.servers[each].health().SetServingStatus("", false);
+    on.wait_for(each, "unhealthy");
+  }
+  CHECK(on.pool.channel->GetState(true) == GRPC_CHANNEL_TRANSIENT_FAILURE);
+  int const before = on.servers[0].calls() + on.calls_to_1();
+  for (bool const wait_for_ready : {false, true}) {
+    grpc::ClientContext context;
+    context.set_deadline(in(patience));
+    context.set_wait_for_ready(wait_for_ready);
+    Line reply;
+    grpc::Status const status = Talk::NewStub(on.pool.channel)->Say(&context, {}, &reply);
+    CHECK(status.error_code() == grpc::StatusCode::UNAVAILABLE);
+    CHECK_THAT(status.error_message(), Catch::Contains("the server says NOT_SERVING"));
+  }
+  CHECK(on.servers[0].calls() + on.calls_to_1() == before);
+  CHECK(established_to(on.servers[0].port()) == 1);
+  CHECK(established_to(on.servers[1].port()) == 1);
+}
+
+TEST_CASE("stub channel: while a server is asked for its health calls go on that connection, and no other is made",
+          "[live][stub][health]") {
+  http2_server server{[](http2_server::exchange& call) {
+    if (call.number() == 1) return;  // the question
+    call.headers();
+    call.message("");
+    call.trailers({{"grpc-status", "0"}});
+  }};
+  running_pool pool({.target = server.address(), .health_check = health::watch_params{.initial_timeout = patience}});
+  wait_until("the question", [&] { return server.requests() == 1; });
+  pool.wait_for_ready(1);
+  pool.ask([](millrace::pool&) { return 0; });
+  CHECK(pool.channel->GetState(true) == GRPC_CHANNEL_CONNECTING);
+  CHECK(say(pool.channel).ok());
+  grpc::ClientContext context;
+  context.set_wait_for_ready(true);
+  Line reply;
+  CHECK(Talk::NewStub(pool.channel)->Say(&context, {}, &reply).ok());
+  CHECK(server.connections() == 1);
+}
+
+TEST_CASE("stub channel: a server whose calls fail is ejected, and on probation gets one call at a time",
+          "[live][stub][health]") {
+  two_servers on({.accrual = health::accrual_params{
+                      .consecutive_failures = 2, .success_rate = 0, .base_ejection = 50ms, .max_ejection = 50ms}});
+  on.servers[1].end_with(grpc::StatusCode::UNAVAILABLE);
+  wait_until("it to be ejected", [&] {
+    say(on.pool.channel);
+    return !on.log.is(on.servers[1].address(), "healthy");
+  });
+  on.servers[1].end_with(grpc::StatusCode::OK);
+  on.wait_for(1, "probing");
+  std::vector<std::future<grpc::Status>> calls;
+  for (int call = 1; call <= 6; ++call) {
+    calls.push_back(hold(on.pool.channel));
+    wait_until("it to be held", [&] { return on.servers[0].held() + on.servers[1].held() == call; });
+  }
+  CHECK(on.servers[0].held() == 5);
+  CHECK(on.servers[1].held() == 1);
+  on.servers[1].let_go();
+  on.wait_for(1, "healthy");  // by that one
+  on.servers[0].let_go();
+  for (auto& one : calls) CHECK(one.get().ok());
+  int const before = on.calls_to_1();
+  for (int call = 0; call < 6; ++call) CHECK(say(on.pool.channel).ok());
+  CHECK(on.calls_to_1() == before + 3);
+}
+
+TEST_CASE("stub channel: a server whose calls fail more often than the other's is ejected", "[live][stub][health]") {
+  two_servers on({.outlier = health::outlier_params{
+                      .interval = 20ms,
+                      .base_ejection_time = patience,
+                      .success_rate = std::nullopt,
+                      .failure_percentage = health::failure_percentage_params{
+                          .threshold = 50, .enforcement = 100, .minimum_hosts = 2, .request_volume = 1}}});
+  on.servers[1].end_with(grpc::StatusCode::INTERNAL);
+  wait_until("it to be ejected", [&] {
+    say(on.pool.channel);
+    return on.log.is(on.servers[1].address(), "unhealthy");
+  });
+  on.wait_for(1, "unhealthy");
+  int const before = on.calls_to_1();
+  for (int call = 0; call < 6; ++call) CHECK(say(on.pool.channel).ok());
+  CHECK(on.calls_to_1() == before);
 }
 
 TEST_CASE("stub channel: four threads at once", "[live][stub]") {

@@ -3,6 +3,7 @@
 
 #include <talk.grpc.pb.h>
 
+#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -49,6 +50,12 @@ class talk_server final : private talk::Talk::Service {
     changed_.notify_all();
   }
 
+  /// Unless the request says how it is to end, `Say` ends like this from now on.
+  void end_with(grpc::StatusCode code) { code_ = code; }
+
+  /// gRPC's own health service; only if grpc::EnableDefaultHealthCheckService was called before.
+  grpc::HealthCheckServiceInterface& health() { return *server_->GetHealthCheckService(); }
+
   int port() const { return port_; }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
 
@@ -94,6 +101,7 @@ class talk_server final : private talk::Talk::Service {
     note(*context);
     if (request->hold()) hold();
     if (request->code() != 0) return {static_cast<grpc::StatusCode>(request->code()), "as requested"};
+    if (code_ != grpc::StatusCode::OK) return {code_, "as always"};
     reply->set_text(request->text());
     return grpc::Status::OK;
   }
@@ -140,6 +148,7 @@ class talk_server final : private talk::Talk::Service {
   std::unique_ptr<grpc::Server> server_;
   std::atomic<int> calls_ = 0;
   std::atomic<int> held_ = 0;
+  std::atomic<grpc::StatusCode> code_ = grpc::StatusCode::OK;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool holding_ = true;

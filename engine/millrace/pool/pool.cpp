@@ -608,9 +608,9 @@ void pool::note_outcome(slot& one, call_outcome how, duration held) {
   selection_.on_done({.now = now, .slot = one.number(), .code = outcome, .latency = held});
   if (limit_ && outcome != status_code::cancelled) {
     bool const dropped = outcome == status_code::resource_exhausted || outcome == status_code::unavailable;
-    limit_->on_done(now, held, in_flight_, dropped);
+    limit_->on_done(now, held, in_flight_ + outside_in_flight(), dropped);
   }
-  if (outcome == status_code::ok && scaling_.on_done(now, at.number, held, at.in_flight, at.slots.ready())) {
+  if (outcome == status_code::ok && scaling_.on_done(now, at.number, held, at.calls(), at.slots.ready())) {
     scale(waiters_.size());
   }
   note_response(one, at, how, held);
@@ -652,7 +652,10 @@ std::string pool::why_not_ready() {
       return each != nullptr && each->endpoint_number() == at->number && !each->last_failure().empty();
     });
     text.append("; ").append(at->address).append(": ");
-    text.append(one != slots_.end() ? (*one)->last_failure() : std::string("not connected yet"));
+    if (at->slots.ready() > 0)
+      text.append(at->why_unused());
+    else
+      text.append(one != slots_.end() ? (*one)->last_failure() : std::string("not connected yet"));
   }
   return text;
 }
@@ -682,8 +685,8 @@ void pool::refuse_waiters(errc why) {
 }
 
 bool pool::admits() const noexcept {
-  return (params_.max_in_flight == 0 || in_flight_ < params_.max_in_flight) &&
-         (!limit_ || in_flight_ < limit_->limit());
+  std::uint32_t const calls = in_flight_ + outside_in_flight();
+  return (params_.max_in_flight == 0 || calls < params_.max_in_flight) && (!limit_ || calls < limit_->limit());
 }
 
 // so many calls wait for room: looks again when a slot has changed since, or when many more wait
@@ -712,6 +715,7 @@ void pool::scale(std::uint32_t waiting) {
 }
 
 std::vector<endpoint_load> pool::loads() {
+  if (outside_ != nullptr) count_outside_calls();
   rebuild();
   struct ready_slots {
     std::uint32_t in_flight = 0;
@@ -747,7 +751,7 @@ std::vector<endpoint_load> pool::loads() {
                     .ready = one.slots.ready(),
                     .draining = one.slots.in(slot_state::draining),
                     .in_flight = on.in_flight,
-                    .peak = std::max(std::exchange(one.peak, one.in_flight), on.in_flight),
+                    .peak = std::max(std::exchange(one.peak, one.calls()), on.in_flight),
                     .free = on.free});
   }
   return made;

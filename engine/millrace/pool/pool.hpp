@@ -196,7 +196,9 @@ class pool final : private slot_host, private rotation_host, private resolver_li
 
   void publish_to(std::shared_ptr<slot_publication> whom);
   void publish();
+  slot_state state_for_others(slot const& one, bool chosen) const;
   void on_outside_calls();
+  void count_outside_calls();
   void heed_outside_calls();
   std::uint32_t outside_in_flight() const noexcept;
   balance::any_picker make_picker();

@@ -3,6 +3,8 @@
 #include <millrace/pool/pool.hpp>
 #include <millrace/pool/slot_publication.hpp>
 
+#include <algorithm>
+
 namespace millrace {
 
 // dials before it publishes, so that a call that is made at once finds slots that connect
@@ -23,7 +25,6 @@ void pool::publish() {
   all.reserve(slots_.size());
   for_each_slot([&](slot& one) {
     roster_entry const& at = roster_[one.endpoint_number()];
-    bool const unused = one.state() == slot_state::ready && !chosen[one.number()];
     all.push_back({.number = one.number(),
                    .endpoint = at.number,
                    .weight = selection_.weight_of(at, loop_.now()),
@@ -31,21 +32,43 @@ void pool::publish() {
                    .endpoint_hash = at.hash,
                    .address = one.endpoint(),
                    .authority = at.is.authority,
-                   .state = unused ? slot_state::draining : one.state(),
+                   .state = state_for_others(one, chosen[one.number()]),
+                   .connected = one.state() == slot_state::ready,
+                   .probing = at.probing() && !selection_.panicking(),
                    .channel = one.channel(),
                    .calls = one.outside()});
   });
   outside_->publish(all, why_not_ready());
 }
 
+slot_state pool::state_for_others(slot const& one, bool chosen) const {
+  if (one.state() != slot_state::ready || chosen) return one.state();
+  roster_entry const& at = roster_[one.endpoint_number()];
+  if (!at.wanted()) return slot_state::draining;
+  if (at.unhealthy()) return slot_state::backing_off;
+  return at.connected() ? slot_state::idle : slot_state::connecting;
+}
+
+// a sample, of the moment at which the pool hears of them
+void pool::count_outside_calls() {
+  roster_.for_each([](roster_entry& at) { at.outside = 0; });
+  for_each_slot([this](slot& one) { roster_[one.endpoint_number()].outside += one.outside()->count(); });
+  roster_.for_each([](roster_entry& at) { at.peak = std::max(at.peak, at.calls()); });
+}
+
 void pool::on_outside_calls() {
+  count_outside_calls();
   for (outside_outcome const& each : outside_->take_outcomes()) {
     slot* const one = each.slot < slots_.size() ? slots_[each.slot].get() : nullptr;
     if (one == nullptr || one->outside().get() != each.calls) continue;
     note_outcome(*one, each.code, each.latency);
     one->on_outside_done(each.code);
   }
-  if (outside_->take_wish_for_room() && phase_ == phase::open) grow(waiters_.size() + 1);
+  switch (outside_->take_wish()) {
+    case outside_wish::none: break;
+    case outside_wish::look: scale(waiters_.size()); break;
+    case outside_wish::room: grow(waiters_.size() + 1); break;
+  }
   if (!waiters_.empty() || to_sweep_ || phase_ != phase::open) keep_house_soon();
 }
 

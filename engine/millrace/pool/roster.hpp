@@ -62,6 +62,19 @@ struct roster_entry {
   /// And nothing speaks against it.
   bool usable() const noexcept { return slots.ready() > 0 && (health == nullptr || health->usable()); }
 
+  /// In flight.
+  std::uint32_t calls() const noexcept { return in_flight + outside; }
+
+  /// What is known of its health, whether or not it has a connection.
+  bool unhealthy() const noexcept { return severity() == health::severity::unhealthy; }
+  bool probing() const noexcept { return severity() == health::severity::probing; }
+
+  /// Of one that is connected and that no call goes to.
+  std::string_view why_unused() const noexcept {
+    if (unhealthy()) return health->verdict().why();
+    return connected() ? "its priority is not in use" : "it has not said yet whether it serves";
+  }
+
   std::string const address;
   endpoint is;  ///< As its source described it last.
   std::uint32_t const number;
@@ -74,6 +87,7 @@ struct roster_entry {
   time_point connected_since{};              ///< When it got the first of its present connections.
   time_point failed_at = time_point::min();  ///< When it could not be reached last; `min` once it could, or untried.
   std::uint32_t in_flight = 0;               ///< Calls on all its slots.
+  std::uint32_t outside = 0;                 ///< Those that others made there, when they were counted last.
   std::uint32_t peak = 0;                    ///< The most of that since scaling looked last.
   std::unique_ptr<endpoint_health> health;   ///< Null when nobody wants to know.
   std::unique_ptr<slot_rotation> rotation;
@@ -84,6 +98,9 @@ struct roster_entry {
   timer grace{bound<void()>::to<&roster_entry::grace_is_over>(*this)};
 
  private:
+  health::severity severity() const noexcept {
+    return health == nullptr ? health::severity::healthy : health->verdict().severity();
+  }
   void grace_is_over() {
     if (on_grace_over) on_grace_over(*this);
   }

@@ -97,11 +97,11 @@ void slot::take(permit& into) noexcept {
   into.taken_ = loop_.now();
   channel_->add_user();
   permits_.push_back(into);
-  ++in_flight_;
+  outside_->tell_own(++in_flight_);
 }
 
 void slot::put_back(permit& one, call_outcome outcome) noexcept {
-  --in_flight_;
+  outside_->tell_own(--in_flight_);
   learn(outcome.code);
   host_.on_permit_released(*this, outcome, loop_.now() - one.taken_);
   if (load() == 0) step(slot_event::last_call_done{});

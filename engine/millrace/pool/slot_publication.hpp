@@ -17,7 +17,7 @@ namespace millrace {
 
 class channel;
 
-/// A slot, as told to those who make calls outside of the pool's loop. One that is ready and not to be used is told as draining.
+/// A slot, as told to those who make calls outside of the pool's loop.
 struct published_slot {
   std::uint32_t number;
   std::uint32_t endpoint;
@@ -26,7 +26,11 @@ struct published_slot {
   std::uint64_t endpoint_hash;
   std::string_view address;  ///< The endpoint's, as the next.
   std::string_view authority;
+  /// As calls have to take it: ready only if they may go there. One that is connected, but must not be used, is told as
+  /// backing off when its endpoint is unhealthy, as connecting while that is asked, and else as idle.
   slot_state state;
+  bool connected;              ///< Whatever the state.
+  bool probing;                ///< Its endpoint takes one call at a time.
   millrace::channel* channel;  ///< Null while it has none.
   std::shared_ptr<outside_calls> calls;
 };
@@ -37,6 +41,13 @@ struct outside_outcome {
   outside_calls const* calls;  ///< Whose it is, to tell; the slot may be gone.
   status_code code;
   duration latency;
+};
+
+/// What such calls have found since the pool asked last.
+enum class outside_wish {
+  none,
+  look,  ///< A slot carries more than `grow_at`: look whether its endpoint is crowded.
+  room,  ///< Every ready slot was full.
 };
 
 /// Where a pool tells which slots it has, for calls that are made from any thread, and hears how those went.
@@ -52,13 +63,12 @@ class slot_publication {
   /// What ended since the last time, in order.
   virtual std::vector<outside_outcome> take_outcomes() = 0;
 
-  /// Whether a call has found every ready slot full since the last time.
-  virtual bool take_wish_for_room() noexcept = 0;
+  virtual outside_wish take_wish() noexcept = 0;
 
   /// From now on the end of each call is told at once, because somebody waits for room or for the last one.
   virtual void tell_each(bool on) noexcept = 0;
 
-  /// Calls in flight on all slots, also on those that are gone.
+  /// Calls in flight on all slots, also on those that are gone. Any thread.
   virtual std::uint32_t in_flight() const noexcept = 0;
 
   /// The pool takes no new calls.

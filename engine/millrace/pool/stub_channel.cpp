@@ -23,8 +23,10 @@ using grpc::experimental::InterceptionHookPoints;
 /// lets calls that are under way go on.
 class flight final : public grpc::experimental::Interceptor {
  public:
-  flight(std::shared_ptr<stub_hub> hub, stub_hub::place const& at, grpc_call* call) noexcept
-      : hub_(std::move(hub)), slot_(at.slot), since_(at.since), channel_(at.channel), call_(call) {}
+  flight(std::shared_ptr<stub_hub> hub, stub_hub::place at, grpc_call* call) noexcept
+      : hub_(std::move(hub)), channel_(at.channel), call_(call), at_(std::move(at)) {
+    at_.channel.reset();
+  }
   ~flight() override { land(status_code::cancelled); }
 
   // only the batch with the status needs to be seen when it is done
@@ -54,16 +56,17 @@ class flight final : public grpc::experimental::Interceptor {
   }
 
   void land(status_code code) noexcept {
-    if (slot_ != nullptr) hub_->done(*std::exchange(slot_, nullptr), since_, code);
+    if (at_.slot == nullptr) return;
+    hub_->done(at_, code);
+    at_.slot.reset();
   }
 
   static constexpr char const* closed = "the pool has closed the connection";
 
   std::shared_ptr<stub_hub> const hub_;  // also keeps the callback API's queue
-  std::shared_ptr<stub_hub::slot> slot_;
-  time_point const since_;
   std::weak_ptr<grpc::Channel> const channel_;
   grpc_call* const call_;
+  stub_hub::place at_;
 };
 
 /// Starts a call's operations, as grpc::Channel does for calls of its own.
@@ -135,6 +138,7 @@ std::shared_ptr<grpc::ChannelInterface> pool::stub_channel() {
     publish_to(std::make_shared<stub_hub>(loop_, bound<void()>::to<&pool::on_outside_calls>(*this),
                                           stub_hub::params{.picker = make_picker(),
                                                            .max_calls_per_slot = params_.max_calls_per_slot,
+                                                           .grow_at = params_.scaling.grow_at,
                                                            .dialer = grpc_dialer(params_)}));
   }
   return std::make_shared<pooled_channel>(std::static_pointer_cast<stub_hub>(outside_));

@@ -11,6 +11,7 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace millrace {
@@ -41,12 +42,18 @@ grpc_connectivity_state combined(std::span<published_slot const> slots) {
   return GRPC_CHANNEL_IDLE;
 }
 
+// not with each call beyond `limit`: the loop is woken for this
+bool crowds(std::uint32_t calls, std::uint32_t limit) noexcept {
+  return calls > limit && std::has_single_bit(calls - limit);
+}
+
 }  // namespace
 
 stub_hub::stub_hub(loop& on, bound<void()> tell, params with)
     : loop_(&on),
       tell_(tell),
       max_calls_per_slot_(with.max_calls_per_slot),
+      grow_at_(with.grow_at),
       dialer_(std::move(with.dialer)),
       picker_(std::move(with.picker)) {
   outcomes_.reserve(most_outcomes);
@@ -63,48 +70,59 @@ stub_hub::place stub_hub::pick(bool wait_for_ready) {
     balance::pick_info const info{.now = clock::now(), .in_flight = in_flight_};
     return take(with_room(picker_.pick(info).value_or(0)));
   }
-  if (wait_for_ready) return {.channel = waiting()};
+  if (wait_for_ready && !board_.connected) return {.channel = waiting()};
   if (!board_.connecting.empty()) return take(board_.connecting[turn_++ % board_.connecting.size()]);
-  return {.channel = board_.state == GRPC_CHANNEL_TRANSIENT_FAILURE ? refusing() : waiting()};
+  bool const hopeless = board_.connected || board_.state == GRPC_CHANNEL_TRANSIENT_FAILURE;
+  return {.channel = hopeless ? refusing() : waiting()};
 }
 
 stub_hub::place stub_hub::take(place const& one) {
   one.slot->calls->add();
   ++in_flight_;
-  return {.channel = one.channel, .slot = one.slot, .since = clock::now()};
+  if (one.on_trial != nullptr) *one.on_trial = true;
+  place taken = one;
+  taken.since = clock::now();
+  bool const crowded = crowds(one.slot->calls->all(), grow_at_) ||
+                       crowds(in_flight_, grow_at_ * static_cast<std::uint32_t>(board_.ready.size()));
+  if (grow_at_ != 0 && crowded) wish(outside_wish::look);
+  return taken;
 }
 
-// as pool::with_room; but calls that gRPC is asked for cannot wait here: when all are full they go to the least loaded
+// as pool::with_room; but calls that gRPC is asked for cannot wait here: when all are full they go to the least loaded, and when
+// all are on trial, where they would without that
 stub_hub::place const& stub_hub::with_room(std::size_t picked) {
   auto const& ready = board_.ready;
-  std::size_t least = picked;
+  place const* least = nullptr;
   for (std::size_t step = 0; step < ready.size(); ++step) {
-    std::size_t const at = (picked + step) % ready.size();
-    std::uint32_t const load = ready[at].slot->calls->count();
-    if (load < max_calls_per_slot_) return ready[at];
-    if (load < ready[least].slot->calls->count()) least = at;
+    place const& one = ready[(picked + step) % ready.size()];
+    if (one.on_trial != nullptr && *one.on_trial) continue;
+    if (one.slot->calls->all() < max_calls_per_slot_) return one;
+    if (least == nullptr || one.slot->calls->all() < least->slot->calls->all()) least = &one;
   }
-  wants_room_ = true;
-  wake();
-  return ready[least];
+  if (least == nullptr) return ready[picked];
+  wish(outside_wish::room);
+  return *least;
 }
 
-void stub_hub::done(slot& at, time_point since, status_code code) noexcept {
+void stub_hub::done(place const& of, status_code code) noexcept {
+  slot& at = *of.slot;
   time_point const now = clock::now();
+  duration const latency = now - of.since;
   std::lock_guard const lock(mutex_);
   at.calls->remove();
   --in_flight_;
-  picker_.on_done({.now = now, .slot = at.number, .code = code, .latency = now - since});
+  if (of.on_trial != nullptr) *of.on_trial = false;
+  picker_.on_done({.now = now, .slot = at.number, .code = code, .latency = latency});
   if (loop_ == nullptr) return;
-  bool const urgent = worth_telling(at, code);
-  if (outcomes_.size() < most_outcomes) outcomes_.push_back({at.number, at.calls.get(), code, now - since});
+  bool const urgent = worth_telling(of, code);
+  if (outcomes_.size() < most_outcomes) outcomes_.push_back({at.number, at.calls.get(), code, latency});
   if (urgent || outcomes_.size() >= batch) wake();
 }
 
-// a failure, the first success, and the end of what somebody waits for; the rest can wait
-bool stub_hub::worth_telling(slot& at, status_code code) noexcept {
+// a failure, the first success, a trial's, and the end of what somebody waits for; the rest can wait
+bool stub_hub::worth_telling(place const& of, status_code code) noexcept {
   if (code != status_code::ok) return true;
-  return !std::exchange(at.succeeded, true) || at.left || tell_each_;
+  return !std::exchange(of.slot->succeeded, true) || of.on_trial != nullptr || of.slot->left || tell_each_;
 }
 
 // gRPC redials such a channel at its own pace, and forgets it when the calls on it are over
@@ -176,6 +194,7 @@ void stub_hub::publish(std::span<published_slot const> slots, std::string why_no
 std::vector<balance::candidate> stub_hub::fill(board& with, std::span<published_slot const> slots) const {
   std::vector<balance::candidate> candidates;
   for (published_slot const& one : slots) {
+    with.connected = with.connected || one.connected;
     if (std::ranges::find(with.addresses, one.address, &std::pair<std::string, std::string>::first) ==
         with.addresses.end())
       with.addresses.emplace_back(one.address, one.authority);
@@ -183,6 +202,7 @@ std::vector<balance::candidate> stub_hub::fill(board& with, std::span<published_
     if (one.state == slot_state::connecting) with.connecting.push_back(as_known(one));
     if (one.state != slot_state::ready) continue;
     with.ready.push_back(as_known(one));
+    with.ready.back().on_trial = one.probing ? trial_of(with, one.endpoint) : nullptr;
     candidates.push_back({.slot = one.number,
                           .endpoint = one.endpoint,
                           .weight = one.weight,
@@ -197,8 +217,16 @@ std::vector<balance::candidate> stub_hub::fill(board& with, std::span<published_
 stub_hub::place stub_hub::as_known(published_slot const& one) const {
   std::shared_ptr<grpc::Channel> const& channel = static_cast<grpc_channel*>(one.channel)->get();
   auto const known = std::ranges::find(board_.ready, channel, &place::channel);
-  if (known != board_.ready.end()) return *known;
+  if (known != board_.ready.end()) return {.channel = channel, .slot = known->slot};
   return {.channel = channel, .slot = std::make_shared<slot>(slot{.number = one.number, .calls = one.calls})};
+}
+
+// a trial goes on while others change
+std::shared_ptr<bool> stub_hub::trial_of(board& with, std::uint32_t endpoint) const {
+  std::shared_ptr<bool>& trial = with.trials[endpoint];
+  if (trial != nullptr) return trial;
+  auto const known = board_.trials.find(endpoint);
+  return trial = known != board_.trials.end() ? known->second : std::make_shared<bool>(false);
 }
 
 void stub_hub::mark(board const& all, bool left) noexcept {
@@ -227,9 +255,9 @@ std::vector<outside_outcome> stub_hub::take_outcomes() {
   return taken;
 }
 
-bool stub_hub::take_wish_for_room() noexcept {
+outside_wish stub_hub::take_wish() noexcept {
   std::lock_guard const lock(mutex_);
-  return std::exchange(wants_room_, false);
+  return std::exchange(wish_, outside_wish::none);
 }
 
 void stub_hub::tell_each(bool on) noexcept {
@@ -237,10 +265,7 @@ void stub_hub::tell_each(bool on) noexcept {
   tell_each_ = on;
 }
 
-std::uint32_t stub_hub::in_flight() const noexcept {
-  std::lock_guard const lock(mutex_);
-  return in_flight_;
-}
+std::uint32_t stub_hub::in_flight() const noexcept { return in_flight_; }
 
 void stub_hub::close() noexcept {
   board last;
@@ -257,6 +282,11 @@ void stub_hub::detach() noexcept {
   std::lock_guard const lock(mutex_);
   loop_ = nullptr;
   outcomes_.clear();
+}
+
+void stub_hub::wish(outside_wish what) noexcept {
+  wish_ = std::max(wish_, what);
+  wake();
 }
 
 // with the mutex held: nothing is injected once `detach` is through

@@ -9,10 +9,12 @@
 
 #include <grpcpp/channel.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace millrace {
@@ -30,6 +32,7 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
   struct params {
     balance::any_picker picker;
     std::uint32_t max_calls_per_slot;
+    std::uint32_t grow_at;
     grpc_dialer dialer;  ///< For calls that find no slot.
   };
 
@@ -37,7 +40,7 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
   stub_hub(loop& on, bound<void()> tell, params with);
   ~stub_hub() override;
 
-  /// What a call needs of its slot at its end. It keeps no channel.
+  /// What a call needs of its slot at its end.
   struct slot {
     std::uint32_t number;
     std::shared_ptr<outside_calls> calls;
@@ -49,15 +52,17 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
   struct place {
     std::shared_ptr<grpc::Channel> channel;
     std::shared_ptr<stub_hub::slot> slot{};
+    std::shared_ptr<bool> on_trial{};  // of an endpoint that takes one call at a time: whether it has it
     time_point since{};
   };
 
-  /// Never waits, always has an answer: a ready slot; else, for calls that do not wait for ready, one that connects, or, when all
-  /// back off, a channel on which they fail with UNAVAILABLE at once; else a channel on which gRPC dials.
+  /// Never waits, always has an answer: a ready slot; else, while nothing is connected, for calls that wait for ready, a channel
+  /// on which gRPC dials; else a slot that connects or whose health is being asked; when there is none, or all back off or are
+  /// unhealthy, a channel on which calls fail with UNAVAILABLE at once.
   place pick(bool wait_for_ready);
 
-  /// A call that was sent to that slot is over.
-  void done(slot& at, time_point since, status_code code) noexcept;
+  /// A call that was sent to a slot is over. Its channel is not looked at.
+  void done(place const& of, status_code code) noexcept;
 
   grpc_connectivity_state state() const noexcept;
 
@@ -73,7 +78,7 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
 
   void publish(std::span<published_slot const> slots, std::string why_not_ready) override;
   std::vector<outside_outcome> take_outcomes() override;
-  bool take_wish_for_room() noexcept override;
+  outside_wish take_wish() noexcept override;
   void tell_each(bool on) noexcept override;
   std::uint32_t in_flight() const noexcept override;
   void close() noexcept override;
@@ -88,9 +93,11 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
   struct board {
     std::vector<place> ready;
     std::vector<place> connecting;
-    std::vector<std::pair<std::string, std::string>> addresses;  // of all slots, each once, with its authority
+    std::unordered_map<std::uint32_t, std::shared_ptr<bool>> trials;  // by endpoint, of those that are probed
+    std::vector<std::pair<std::string, std::string>> addresses;       // of all slots, each once, with its authority
     std::string why_not_ready;
     grpc_connectivity_state state = GRPC_CHANNEL_IDLE;
+    bool connected = false;  // a slot, be it one that calls must not use
     // made when first needed
     std::shared_ptr<grpc::Channel> refusing;
     std::shared_ptr<grpc::Channel> waiting;
@@ -108,11 +115,13 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
 
   std::vector<balance::candidate> fill(board& with, std::span<published_slot const> slots) const;
   place as_known(published_slot const& one) const;
+  std::shared_ptr<bool> trial_of(board& with, std::uint32_t endpoint) const;
   place take(place const& one);
   place const& with_room(std::size_t picked);
   std::shared_ptr<grpc::Channel> const& waiting();
   std::shared_ptr<grpc::Channel> const& refusing();
-  bool worth_telling(slot& at, status_code code) noexcept;
+  bool worth_telling(place const& of, status_code code) noexcept;
+  void wish(outside_wish what) noexcept;
   void wake() noexcept;
   static void mark(board const& all, bool left) noexcept;
   void post(board next, std::span<balance::candidate const> candidates);
@@ -121,6 +130,7 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
   loop* loop_;  // null once the pool is gone
   bound<void()> const tell_;
   std::uint32_t const max_calls_per_slot_;
+  std::uint32_t const grow_at_;
   grpc_dialer const dialer_;
   balance::any_picker picker_;
   board board_;
@@ -129,11 +139,11 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
   std::shared_ptr<grpc::Channel> callback_;  // has the queue for callbacks
   std::vector<outside_outcome> outcomes_;
   messenger messenger_;
-  std::uint32_t in_flight_ = 0;
+  std::atomic<std::uint32_t> in_flight_ = 0;
   std::uint32_t users_ = 0;
   std::size_t turn_ = 0;
   bool closed_ = false;
-  bool wants_room_ = false;
+  outside_wish wish_ = outside_wish::none;
   bool tell_each_ = false;
 };
 
