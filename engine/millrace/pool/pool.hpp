@@ -121,8 +121,8 @@ class pool final : private slot_host, private rotation_host, private resolver_li
 
   /// The pool as a channel for generated stubs: `Echo::NewStub(pool.stub_channel())`. Each call on it, through any of gRPC's
   /// APIs, goes to a slot that the picker chooses; the slot counts it, and the pool learns how it went. Opens the pool. While one
-  /// exists and the pool is open, `loop::run` does not return. Throws std::logic_error without `pool_params::stub_calls`, and
-  /// over channels that are not gRPC's.
+  /// exists and the pool is open, `loop::run` does not return. Throws std::logic_error without `pool_params::stub_calls`,
+  /// over channels that are not gRPC's, and with a gRPC that is not 1.51 (grpc_stub_access.hpp).
   ///
   /// Thread: the pool's; of what it returns, any. That may outlive the pool and the loop: calls then fail with UNAVAILABLE. A
   /// drain waits for its calls, and at the end of the grace leaves them to themselves.

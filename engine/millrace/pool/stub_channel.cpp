@@ -11,6 +11,8 @@
 
 #include <stdexcept>
 
+#if MILLRACE_STUB_CHANNELS
+
 namespace millrace {
 namespace {
 
@@ -145,3 +147,16 @@ std::shared_ptr<grpc::ChannelInterface> pool::stub_channel() {
 }
 
 }  // namespace millrace
+
+#else
+
+namespace millrace {
+
+std::shared_ptr<grpc::ChannelInterface> pool::stub_channel() {
+  throw std::logic_error("pool::stub_channel: this millrace was built with gRPC " GRPC_CPP_VERSION_STRING
+                         ", which is not known to let stubs use a pool; 1.51 is (pool/grpc_stub_access.hpp)");
+}
+
+}  // namespace millrace
+
+#endif  // MILLRACE_STUB_CHANNELS

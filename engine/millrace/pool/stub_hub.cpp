@@ -14,6 +14,8 @@
 #include <bit>
 #include <utility>
 
+#if MILLRACE_STUB_CHANNELS
+
 namespace millrace {
 namespace {
 
@@ -308,3 +310,5 @@ void stub_hub::messenger::run(operation& self, completion how) {
 }
 
 }  // namespace millrace
+
+#endif  // MILLRACE_STUB_CHANNELS
