@@ -2,6 +2,8 @@
 // Stories about the policies that choose an endpoint.
 #include "support.hpp"
 
+#include <millrace/balance/ring_hash.hpp>
+
 #include <set>
 
 using namespace millrace;
@@ -93,6 +95,28 @@ TEST_CASE("story: ring_hash and maglev keep a key's calls on one endpoint throug
   world.run_for(60s);
   CHECK(world.pool().ready() >= 5);
   CHECK(homes(world) == before);
+}
+
+TEST_CASE("story: a ring of one's own size moves no key in vain either, nor when the endpoints came later",
+          "[sim][balance]") {
+  world world{{.pool = {.target = "z:1", .make_picker = [] {
+                          return balance::any_picker(
+                              balance::ring_hash(1, {.min_ring_size = 200, .max_ring_size = 300}));
+                        }}}};
+  world.pool().update_endpoints({{.address = "a:1"}, {.address = "b:1"}, {.address = "c:1", .weight = 2}});
+  world.pool().open();
+  world.run_for(1s);
+  auto const before = homes(world);
+  CHECK(std::set<std::string>(before.begin(), before.end()).size() == 3);
+  world.net()["b"].kill();
+  world.run_for(1s);
+  auto const during = homes(world);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (before[i] == "b:1")
+      CHECK(during[i] != "b:1");
+    else
+      CHECK(during[i] == before[i]);
+  }
 }
 
 TEST_CASE("story: a header is the key of a call that has none", "[sim][balance]") {

@@ -19,6 +19,8 @@ struct candidate {
   std::uint32_t endpoint_weight = 1;
   std::uint64_t endpoint_hash =
       0;  ///< `stable_hash` of the endpoint's name: the same in all processes, as its number is not.
+  /// The sum of `endpoint_weight` over all endpoints of the pool, ready or not; 0: not known. For the same.
+  std::uint64_t pool_weight = 0;
   std::uint32_t const* in_flight;  ///< Calls on the slot. Lives in it, and outlives its last use by a policy.
 };
 

@@ -26,7 +26,8 @@ ring_hash::ring_hash(std::uint64_t seed, ring_hash_params params)
 }
 
 void ring_hash::rebuild(std::span<candidate const> candidates) {
-  if (!table_.rebuild(candidates)) return;
+  std::uint64_t const known = std::exchange(pool_weight_, candidates.empty() ? 0 : candidates.front().pool_weight);
+  if (!table_.rebuild(candidates) && known == pool_weight_) return;
   impl::endpoint_groups const& groups = table_.groups();
   std::vector<std::pair<std::uint64_t, std::uint32_t>> ring;
   for (std::uint32_t group = 0; group < groups.size(); ++group) {
@@ -50,7 +51,7 @@ std::optional<std::size_t> ring_hash::pick(pick_info const& info) noexcept {
 }
 
 std::size_t ring_hash::points_of(std::size_t group) const noexcept {
-  auto const all = std::max<std::size_t>({1, params_.endpoints, table_.groups().total_weight()});
+  auto const all = std::max<std::size_t>({1, params_.endpoints, pool_weight_, table_.groups().total_weight()});
   std::size_t const weight = table_.groups().weight(group);
   std::size_t const least = (params_.min_ring_size * weight + all - 1) / all;
   return std::max<std::size_t>(1, std::min(least, params_.max_ring_size * weight / all));

@@ -18,8 +18,9 @@ struct ring_hash_params {
   std::size_t min_ring_size = 1024;
   /// And at most, but one an endpoint. To 8 388 608.
   std::size_t max_ring_size = 4096;
-  /// Endpoints the pool has, ready or not, or the sum of their weights when they have any: who leaves does not change the points of
-  /// who stays. 0: those that are candidates, so that a change moves some keys more than it must.
+  /// Endpoints to share the points out over, or the sum of their weights when they have any, if that is more than the pool has:
+  /// room for some to come. An endpoint that is not ready has its share in any case (`candidate::pool_weight`), so that who leaves
+  /// does not change the points of who stays.
   std::size_t endpoints = 0;
   /// An endpoint takes no call of a key's while that would give it more than so many times its part of the calls in flight, by
   /// weight; the next one on the ring does (Mirrokni, Thorup and Zadimoghaddam 2017). 1 to 1000; 0: no bound.
@@ -53,6 +54,7 @@ class ring_hash {
 
   impl::endpoint_table table_;         // one entry a point
   std::vector<std::uint64_t> points_;  // in order
+  std::uint64_t pool_weight_ = 0;
   rng random_;
   ring_hash_params params_;
 };

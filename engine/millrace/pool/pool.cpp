@@ -96,10 +96,7 @@ pool::pool(loop& on, pool_params params, std::unique_ptr<channel_factory> channe
 
 balance::any_picker pool::make_picker() {
   if (params_.make_picker) return params_.make_picker();
-  // the hashing policies lay out what the target lists, whether or not it is connected
-  std::size_t total = 0;
-  for (endpoint const& one : listed_in(params_)) total += one.weight;
-  return balance::make_picker(params_.balance, loop_.random().next(), total);
+  return balance::make_picker(params_.balance, loop_.random().next());
 }
 
 pool::~pool() {

@@ -30,6 +30,7 @@ void pool::publish() {
                    .weight = selection_.weight_of(at, loop_.now()),
                    .endpoint_weight = at.is.weight,
                    .endpoint_hash = at.hash,
+                   .pool_weight = roster_.weight(),
                    .address = one.endpoint(),
                    .authority = at.is.authority,
                    .state = state_for_others(one, chosen[one.number()]),

@@ -30,6 +30,10 @@ roster::change roster::refresh() {
   change made;
   std::vector<roster_entry*> const before = std::exchange(wanted_, {});
   choose();
+  weight_ = 0;
+  for (roster_entry const* const one : listed_) {
+    if (one->within_aperture || one->drained) weight_ += one->is.weight;
+  }
   std::ranges::copy_if(listed_, std::back_inserter(wanted_), &roster_entry::wanted);
   std::ranges::copy_if(before, std::back_inserter(made.removed), [](roster_entry* one) { return !one->wanted(); });
   made.added = static_cast<std::uint32_t>(wanted_.size() - (before.size() - made.removed.size()));

@@ -126,6 +126,9 @@ class roster {
   /// Those that are wanted, in the order of the set. Valid until the next change.
   std::span<roster_entry* const> wanted() const noexcept { return wanted_; }
 
+  /// Of all that are listed, together.
+  std::uint64_t weight() const noexcept { return weight_; }
+
   /// Call when `drained` of an entry has changed.
   change refresh();
 
@@ -156,6 +159,7 @@ class roster {
   std::unordered_map<std::string_view, std::uint32_t> numbers_;
   std::vector<roster_entry*> listed_;  // in the order of the set
   std::vector<roster_entry*> wanted_;
+  std::uint64_t weight_ = 0;
 };
 
 }  // namespace millrace

@@ -25,6 +25,7 @@ time_point selection::rebuild(time_point now, roster const& endpoints, std::span
                            .weight = weight_of(at, now),
                            .endpoint_weight = at.is.weight,
                            .endpoint_hash = at.hash,
+                           .pool_weight = endpoints.weight(),
                            .in_flight = &one->in_flight()});
   }
   picker_.rebuild(candidates_);

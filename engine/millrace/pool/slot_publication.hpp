@@ -24,6 +24,7 @@ struct published_slot {
   double weight;
   std::uint32_t endpoint_weight;
   std::uint64_t endpoint_hash;
+  std::uint64_t pool_weight;
   std::string_view address;  ///< The endpoint's, as the next.
   std::string_view authority;
   /// As calls have to take it: ready only if they may go there. One that is connected, but must not be used, is told as

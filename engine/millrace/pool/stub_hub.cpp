@@ -210,6 +210,7 @@ std::vector<balance::candidate> stub_hub::fill(board& with, std::span<published_
                           .weight = one.weight,
                           .endpoint_weight = one.endpoint_weight,
                           .endpoint_hash = one.endpoint_hash,
+                          .pool_weight = one.pool_weight,
                           .in_flight = &one.calls->plain()});
   }
   return candidates;

@@ -369,6 +369,22 @@ TEST_CASE("ring_hash: with unknown endpoints it goes by those that are ready", "
   CHECK(moved < keys / 3);
 }
 
+TEST_CASE("ring_hash: what the pool says of its endpoints moves no key in vain, and a change of that is heeded",
+          "[balance][hashing][ring_hash]") {
+  auto some = field::apart(3);
+  any_picker told = make_picker("ring_hash", 1), known = make_picker("ring_hash", 1, 3),
+             more = make_picker("ring_hash", 1, 5);
+  auto const of = [](std::vector<candidate> all, std::uint64_t weight) {
+    for (candidate& one : all) one.pool_weight = weight;
+    return all;
+  };
+  auto const before = map(told, of(some.all, 3));
+  CHECK(before == map(known, some.all));
+  CHECK(moved_in_vain(before, map(told, of(some.without(0), 3)), 0) == 0);
+  CHECK(map(told, of(some.all, 3)) == before);
+  CHECK(map(told, of(some.all, 5)) == map(more, some.all));
+}
+
 TEST_CASE("ring_hash: more endpoints than points have one each", "[balance][hashing][ring_hash]") {
   auto some = field::apart(50);
   ring_hash policy{1, {.min_ring_size = 1, .max_ring_size = 10}};
