@@ -85,6 +85,8 @@ TEST_CASE("reach: an answer shows that the call was there, by address, by name a
   for (std::string const host : {"127.0.0.1", "localhost", "dns:///127.0.0.1"}) {
     check_reached(server, host + ":" + server.port());
   }
+  // names in a list are gRPC's to resolve
+  check_reached(server, "dns:127.0.0.1:" + server.port() + ",dns:///localhost:" + server.port());
 }
 
 TEST_CASE("reach: the same over IPv6", "[live][reach]") {
@@ -108,6 +110,13 @@ TEST_CASE("reach: the same over a Unix socket, whose peer is called as its targe
   busy_server server("unix:" + name);
   REQUIRE(server.listens());
   check_reached(server, "unix:" + name);
+}
+
+TEST_CASE("reach: the same over a Unix socket of the abstract namespace", "[live][reach]") {
+  std::string const address = "unix-abstract:millrace-reach-" + std::to_string(getpid());
+  busy_server server(address);
+  REQUIRE(server.listens());
+  check_reached(server, address);
 }
 
 TEST_CASE("reach: a connection lost with the request on it may have left, and the policy decides", "[live][reach]") {

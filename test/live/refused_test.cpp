@@ -3,6 +3,11 @@
 #include <support/call_once.hpp>
 #include <support/http2_server.hpp>
 
+#include <grpcpp/support/channel_arguments.h>
+
+#include <memory>
+#include <utility>
+
 using namespace millrace;
 using namespace millrace::test;
 using namespace std::chrono_literals;
@@ -24,9 +29,10 @@ struct outcome {
 };
 
 /// Of a call without retries: it may run once only.
-outcome call_that_may_run_once(http2_server& server, transparent_retry who) {
+outcome call_that_may_run_once(http2_server& server, transparent_retry who,
+                               std::shared_ptr<grpc::ChannelArguments const> args = nullptr) {
   millrace::loop loop;
-  millrace::pool pool{loop, {.target = server.address(), .transparent_retry = who}};
+  millrace::pool pool{loop, {.target = server.address(), .transparent_retry = who, .channel_args = std::move(args)}};
   client<echo::Echo> echo{pool, {.retry = {.max_attempts = 1}}};
   call_info info;
   auto reply = call_once(loop, echo, saying("x"), {.timeout = 20s, .info = &info});
@@ -79,6 +85,18 @@ TEST_CASE("refused: gRPC's core repeats a stream that a GOAWAY left out, unseen"
   CHECK(reply.has_value());
   CHECK(info.attempts == 1);
   CHECK(server.requests() == 2);
+}
+
+TEST_CASE("refused: a retry policy in channel_args is not for gRPC's core", "[live][refused]") {
+  auto args = std::make_shared<grpc::ChannelArguments>();
+  args->SetInt("grpc.enable_retries", 1);
+  args->SetServiceConfigJSON(R"({"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 4, "initialBackoff":
+    "0.01s", "maxBackoff": "0.01s", "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}}]})");
+  http2_server server([](http2_server::exchange& request) { request.headers({{"grpc-status", "14"}}, true); });
+  auto const who = GENERATE(transparent_retry::engine, transparent_retry::core);
+  auto const [reply, info] = call_that_may_run_once(server, who, args);
+  CHECK_FALSE(reply.has_value());
+  CHECK(server.requests() == 1);
 }
 
 TEST_CASE("refused: nobody repeats a stream that the server merely reset", "[live][refused]") {

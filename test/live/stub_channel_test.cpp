@@ -14,6 +14,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -307,7 +308,9 @@ TEST_CASE("stub channel: what a context asks for, and what it tells, is as on an
   talk_server server(0, grpc::SslServerCredentials(keys));
   auto const trusting =
       grpc::SslCredentials({.pem_root_certs = test_certificate, .pem_private_key = {}, .pem_cert_chain = {}});
-  running_pool pool({.target = server.address(), .credentials = trusting});
+  auto args = std::make_shared<grpc::ChannelArguments>();
+  args->SetUserAgentPrefix("mine/1");
+  running_pool pool({.target = server.address(), .credentials = trusting, .channel_args = args});
   grpc::ClientContext context;
   context.set_deadline(in(patience));
   context.set_authority("localhost");
@@ -325,6 +328,7 @@ TEST_CASE("stub channel: what a context asks for, and what it tells, is as on an
   CHECK(server.last_authority() == "localhost");
   CHECK(server.last_sent("authorization") == "Bearer secret");
   CHECK(server.last_sent("x-key") == "value");
+  CHECK_THAT(server.last_sent("user-agent"), Catch::StartsWith("mine/1 grpc-c++/"));
 }
 
 TEST_CASE("stub channel: a cancelled call, and one whose end nobody asks for, are counted off", "[live][stub]") {

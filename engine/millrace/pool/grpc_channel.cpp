@@ -20,6 +20,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 
 namespace millrace {
 namespace {
@@ -40,12 +41,12 @@ int milliseconds(duration value) noexcept {
   return static_cast<int>(std::min<decltype(ms)>(ms, std::numeric_limits<int>::max()));
 }
 
-// host:port becomes an address or a name to resolve. The target must differ from every peer name, by which the engine knows a
-// call that reached no connection (docs/design/0004-what-never-left.md): the three slashes do that for dns, and a query, which
-// its resolver does not look at, for unix
+// host:port becomes an address or a name to resolve, a target with a scheme stays as it is. The target must differ from every peer name, by which the engine knows a
+// call that reached no connection (docs/design/0004-what-never-left.md): a scheme does that for names, and a query, which its
+// resolver does not look at, for sockets of this machine
 std::string grpc_target(std::string const& endpoint) {
-  if (endpoint.starts_with("unix:")) return endpoint + "?m=1";
-  if (endpoint.find("://") != endpoint.npos) return endpoint;
+  if (endpoint.starts_with("unix:") || endpoint.starts_with("unix-abstract:")) return endpoint + "?m=1";
+  if (endpoint.starts_with("dns:") || endpoint.find("://") != endpoint.npos) return endpoint;
   return "dns:///" + endpoint;
 }
 
@@ -161,9 +162,36 @@ void* grpc_channel::registered(method const& one) {
 
 namespace {
 
-bool sets(grpc::ChannelArguments const& args, std::string_view key) {
+std::span<grpc_arg const> list_of(grpc::ChannelArguments const& args) {
   grpc_channel_args const list = args.c_channel_args();
-  return std::any_of(list.args, list.args + list.num_args, [&](grpc_arg const& one) { return key == one.key; });
+  return {list.args, list.num_args};
+}
+
+bool sets(grpc::ChannelArguments const& args, std::string_view key) {
+  return std::ranges::any_of(list_of(args), [&](grpc_arg const& one) { return key == one.key; });
+}
+
+// every grpc::ChannelArguments begins with one of its own, to which a program may have put a prefix
+void add_user_agent(grpc::ChannelArguments& to, std::string_view theirs) {
+  std::string_view const own = list_of(to).front().value.string;
+  if (theirs.size() <= own.size() + 1 || !theirs.ends_with(own)) return;
+  to.SetUserAgentPrefix(std::string(theirs.substr(0, theirs.size() - own.size() - 1)));
+}
+
+// gRPC heeds the first of several with one key, so these lose against what `to` has
+void append(grpc::ChannelArguments& to, grpc::ChannelArguments const& from) {
+  for (grpc_arg const& one : list_of(from)) {
+    switch (one.type) {
+      case GRPC_ARG_INTEGER: to.SetInt(one.key, one.value.integer); break;
+      case GRPC_ARG_POINTER: to.SetPointerWithVtable(one.key, one.value.pointer.p, one.value.pointer.vtable); break;
+      case GRPC_ARG_STRING:
+        if (std::string_view(one.key) == GRPC_ARG_PRIMARY_USER_AGENT_STRING)
+          add_user_agent(to, one.value.string);
+        else
+          to.SetString(one.key, one.value.string);
+        break;
+    }
+  }
 }
 
 int limit(std::size_t bytes) noexcept {
@@ -176,8 +204,9 @@ void set_for_engine(grpc::ChannelArguments& args, pool_params const& params) {
   bool const by_core = params.transparent_retry == transparent_retry::core;
   bool const minimal = params.minimal_stack && !by_core;
   args.SetInt(GRPC_ARG_ENABLE_RETRIES, by_core ? 1 : 0);
-  // no policy for core's retries: they would multiply with the engine's
+  // no policy for core's retries, be it of a name server's or of channel_args: they would multiply with the engine's
   if (by_core) args.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  if (by_core) args.SetServiceConfigJSON("{}");
   if (minimal) args.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
   // servers that compress do not ask whether their client can read it (test/live/traps_test.cpp)
   if (minimal) args.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 1);
@@ -209,16 +238,16 @@ void set_for_stubs(grpc::ChannelArguments& args, pool_params const& params) {
 }  // namespace
 
 grpc_dialer::grpc_dialer(pool_params const& params)
-    : credentials_(params.credentials ? params.credentials : grpc::InsecureChannelCredentials()),
-      args_(params.channel_args ? *params.channel_args : grpc::ChannelArguments()) {
+    : credentials_(params.credentials ? params.credentials : grpc::InsecureChannelCredentials()) {
   args_.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  // its counting costs each call; who wants it says so
-  if (!sets(args_, GRPC_ARG_ENABLE_CHANNELZ)) args_.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
   args_.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(params.slot.dial_timeout));
-  set_keepalive(args_, params.keepalive);
   // an idle slot is meant to stay connected
   args_.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
   params.stub_calls ? set_for_stubs(args_, params) : set_for_engine(args_, params);
+  if (params.channel_args) append(args_, *params.channel_args);
+  // its counting costs each call; who wants it says so
+  if (!sets(args_, GRPC_ARG_ENABLE_CHANNELZ)) args_.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  set_keepalive(args_, params.keepalive);
 }
 
 std::shared_ptr<grpc::Channel> grpc_dialer::dial(std::string const& endpoint, std::string const& authority,
