@@ -76,8 +76,10 @@ TEST_CASE("explain: what is usual is not questioned", "[config]") {
 }
 
 TEST_CASE("explain: what is questionable is said, with who met it", "[config]") {
-  CHECK(warns({.channel_args = arguments("grpc.enable_retries", 1)}, {}, "pool_params.channel_args", "gRFC A6"));
-  CHECK_FALSE(warns({.channel_args = arguments("grpc.enable_retries", 0)}, {}, "pool_params.channel_args", "gRFC A6"));
+  CHECK(warns({.channel_args = arguments("grpc.enable_retries", 1)}, {}, "pool_params.channel_args",
+              "gRFC A6, grpc/proposal#12"));
+  CHECK_FALSE(warns({.channel_args = arguments("grpc.enable_retries", 0)}, {}, "pool_params.channel_args",
+                    "gRFC A6, grpc/proposal#12"));
   CHECK(warns({.channel_args = arguments("grpc.keepalive_time_ms", 9'999)}, {}, "pool_params.channel_args",
               "grpc#33661"));
   CHECK_FALSE(warns({.channel_args = arguments("grpc.keepalive_time_ms", 10'000)}, {}, "pool_params.channel_args",
@@ -86,7 +88,10 @@ TEST_CASE("explain: what is questionable is said, with who met it", "[config]") 
               "grpc#33661"));
   auto with_config = std::make_shared<grpc::ChannelArguments>();
   with_config->SetServiceConfigJSON(R"({"methodConfig":[{"retryPolicy":{}}]})");
-  CHECK(warns({.channel_args = with_config}, {}, "pool_params.channel_args", "gRFC A6"));
+  CHECK(warns({.channel_args = with_config}, {}, "pool_params.channel_args", "gRFC A6, grpc/proposal#12"));
+  CHECK(warns({.keepalive = {.time = 9'999ms}}, {}, "pool_params.keepalive.time", "grpc#33661"));
+  CHECK_FALSE(warns({.keepalive = {.time = 0ms}}, {}, "pool_params.keepalive.time", "grpc#33661"));
+  CHECK(warns({.keepalive = {.without_calls = true}}, {}, "pool_params.keepalive.without_calls", "grpc#33661"));
   CHECK(warns({.slot = {.dial_timeout = 999ms}}, {}, "pool_params.slot.dial_timeout", "grpc#33593"));
   CHECK(warns({.slot = {.backoff = {.max = 999ms}}}, {}, "pool_params.slot.backoff.max", "grpc#33593"));
   CHECK(warns({.slot = {.backoff = {.jitter = 0}}}, {}, "pool_params.slot.backoff.jitter",
@@ -103,11 +108,26 @@ TEST_CASE("explain: what is questionable is said, with who met it", "[config]") 
   CHECK(warns({}, {.default_timeout = 50ms}, "client_params.retry.initial_backoff", "gRFC A6"));
 }
 
+TEST_CASE("explain: a retry policy for stubs that the engine's calls would multiply is questioned", "[config]") {
+  auto args = std::make_shared<grpc::ChannelArguments>();
+  args->SetServiceConfigJSON(R"({"methodConfig":[{"retryPolicy":{}}]})");
+  auto const questioned = [&](client_params const& client) {
+    auto const lints = explain_config({.stub_calls = true, .channel_args = args}, client).lints;
+    return std::ranges::any_of(
+        lints, [](auto const& one) { return one.reason.starts_with("a retryPolicy for calls of stubs"); });
+  };
+  CHECK(questioned({}));
+  CHECK_FALSE(questioned({.retry = {.max_attempts = 1}}));
+  args->SetInt("grpc.enable_retries", 0);
+  CHECK_FALSE(questioned({}));
+  CHECK_FALSE(warns({.stub_calls = true}, {}, "pool_params.channel_args", "gRFC A6, grpc/proposal#12"));
+}
+
 TEST_CASE("explain: hedging that nothing is declared idempotent for is questioned", "[config]") {
   client_params client{.hedging = retry::hedging_policy{}};
-  CHECK(warns({}, client, "client_params.hedging", "gRFC A6"));
+  CHECK(warns({}, client, "client_params.hedging", "gRFC A6, grpc-go#2823"));
   client.idempotent = true;
-  CHECK_FALSE(warns({}, client, "client_params.hedging", "gRFC A6"));
+  CHECK_FALSE(warns({}, client, "client_params.hedging", "gRFC A6, grpc-go#2823"));
   pool_params const poor{.budget = {.percent = 0, .min_per_second = 0}};
   CHECK(warns(poor, client, "client_params.hedging", ""));
 
@@ -115,10 +135,10 @@ TEST_CASE("explain: hedging that nothing is declared idempotent for is questione
   auto const methods = std::make_shared<method_table>();
   methods->add("s", "hedged", {.hedging = retry::hedging_policy{}});
   client.methods = methods;
-  CHECK(warns({}, client, "client_params.methods", "gRFC A6"));
+  CHECK(warns({}, client, "client_params.methods", "gRFC A6, grpc-go#2823"));
   methods->add("s", "declared", {.idempotent = true});
-  CHECK_FALSE(warns({}, client, "client_params.hedging", "gRFC A6"));
-  CHECK(warns({}, client, "client_params.methods", "gRFC A6"));
+  CHECK_FALSE(warns({}, client, "client_params.hedging", "gRFC A6, grpc-go#2823"));
+  CHECK(warns({}, client, "client_params.methods", "gRFC A6, grpc-go#2823"));
 }
 
 TEST_CASE("explain: a method's hedging is accounted for", "[config]") {

@@ -39,11 +39,19 @@ std::optional<int> integer(pool_params const& pool, std::string_view key) {
   return found->value.integer;
 }
 
-bool asks_for_grpc_retries(pool_params const& pool) {
+bool has_grpc_retry_policy(pool_params const& pool) {
   grpc_arg const* const config = argument(pool, GRPC_ARG_SERVICE_CONFIG);
-  bool const in_config = config != nullptr && config->type == GRPC_ARG_STRING &&
-                         std::string_view(config->value.string).find("retryPolicy") != std::string_view::npos;
-  return in_config || integer(pool, GRPC_ARG_ENABLE_RETRIES).value_or(0) != 0;
+  return config != nullptr && config->type == GRPC_ARG_STRING &&
+         std::string_view(config->value.string).find("retryPolicy") != std::string_view::npos;
+}
+
+bool asks_for_grpc_retries(pool_params const& pool) {
+  return has_grpc_retry_policy(pool) || integer(pool, GRPC_ARG_ENABLE_RETRIES).value_or(0) != 0;
+}
+
+// for stubs they are left as they are
+bool keeps_grpc_retries(pool_params const& pool) {
+  return pool.stub_calls && has_grpc_retry_policy(pool) && integer(pool, GRPC_ARG_ENABLE_RETRIES).value_or(1) != 0;
 }
 
 // ---- what is told apart below
@@ -76,10 +84,16 @@ struct rule {
 // a rule a line: where, why, who met it, when
 constexpr rule rules[] = {
     {"pool_params.channel_args",
-     "gRPC's own retries are asked for beside the engine's: attempts would multiply, so the engine turns gRPC's off; "
-     "give a "
-     "service config to the client instead",
-     "gRFC A6", [](subject const& of) { return asks_for_grpc_retries(of.pool) && !of.pool.stub_calls; }},
+     "gRPC's own retries are asked for beside the engine's: attempts would multiply, so the engine lets gRPC have no "
+     "policy; give a service config to the client instead",
+     "gRFC A6, grpc/proposal#12",
+     [](subject const& of) { return asks_for_grpc_retries(of.pool) && !of.pool.stub_calls; }},
+    {"pool_params.channel_args",
+     "a retryPolicy for calls of stubs, which gRPC heeds in the engine's own calls too: each of their attempts is "
+     "retried, unseen, so they multiply; give one of the two a pool of its own, or set "
+     "client_params.retry.max_attempts "
+     "to 1",
+     "gRFC A6, grpc/proposal#12", [](subject const& of) { return keeps_grpc_retries(of.pool) && retries(of); }},
     {"client_params.default_timeout",
      "a call that sets no timeout of its own waits longer than ten minutes: on a connection that has silently died, "
      "that is how "
@@ -139,11 +153,11 @@ constexpr rule rules[] = {
     {"client_params.hedging",
      "nothing is declared idempotent, neither the client nor a method: only calls that say so themselves "
      "(call_options::idempotent) are hedged",
-     "gRFC A6", [](subject const& of) { return of.client.hedging && !declares_idempotent(of.client); }},
+     "gRFC A6, grpc-go#2823", [](subject const& of) { return of.client.hedging && !declares_idempotent(of.client); }},
     {"client_params.methods",
      "a method has a hedging policy and is not declared idempotent: only its calls that say so themselves "
      "(call_options::idempotent) are hedged",
-     "gRFC A6", [](subject const& of) { return hedges_undeclared(of.client); }},
+     "gRFC A6, grpc-go#2823", [](subject const& of) { return hedges_undeclared(of.client); }},
     {"client_params.hedging", "the pool's budget has percent and min_per_second 0: no hedge is ever paid for", "",
      [](subject const& of) { return of.client.hedging && never_pays(of.pool.budget); }},
     {"pool_params.budget.percent", "more than 1: in an outage, retries more than double the load", "gRFC A6",
