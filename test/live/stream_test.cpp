@@ -17,6 +17,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -66,6 +68,46 @@ struct fixture {
     slots.target = server.address();
     return slots;
   }
+};
+
+/// Repeats lines, but answers as many calls before with UNAVAILABLE and no headers.
+class reluctant_server final : private Talk::Service {
+ public:
+  explicit reluctant_server(std::size_t refusals) : refusals_(refusals) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+  /// What each call said in `grpc-previous-rpc-attempts`.
+  std::vector<std::string> previous_attempts() const {
+    std::lock_guard const lock(mutex_);
+    return previous_;
+  }
+
+ private:
+  grpc::Status Repeat(grpc::ServerContext* context, Line const* request, grpc::ServerWriter<Line>* lines) override {
+    if (note(*context) <= refusals_) return {grpc::StatusCode::UNAVAILABLE, "not yet"};
+    for (int time = 0; time < request->times(); ++time) lines->Write(*request);
+    return grpc::Status::OK;
+  }
+
+  std::size_t note(grpc::ServerContext const& context) {
+    std::lock_guard const lock(mutex_);
+    auto const found = context.client_metadata().find("grpc-previous-rpc-attempts");
+    bool const said = found != context.client_metadata().end();
+    previous_.push_back(said ? std::string(found->second.data(), found->second.size()) : "");
+    return previous_.size();
+  }
+
+  std::size_t const refusals_;
+  mutable std::mutex mutex_;
+  std::vector<std::string> previous_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
 };
 
 }  // namespace
@@ -159,7 +201,7 @@ TEST_CASE("live: a server that ends early ends the writes, and the finish tells 
   }(with.talk));
 }
 
-TEST_CASE("trap T18: a handle that goes while a read and a write are out takes nothing with it",
+TEST_CASE("complaint 25, trap T18: a handle that goes while a read and a write are out takes nothing with it",
           "[live][stream][T18]") {
   fixture with;
   int ended = 0;
@@ -395,8 +437,47 @@ TEST_CASE("live: interceptors and the observer see a stream", "[live][stream]") 
   CHECK(seen->finished == status_code::ok);
 }
 
-TEST_CASE("live: a stream's retry is seen by the server, until its headers", "[live][stream][retry]") {
-  // nobody listens there: it never leaves
+TEST_CASE("trap T24: a server stream that fails before its headers is made again, and the server sees the count",
+          "[live][stream][retry][T24]") {
+  reluctant_server server(2);
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address()}};
+  client<Talk> talk(pool, {.retry = {.max_attempts = 3, .initial_backoff = 1ms}});
+  call_info info;
+  std::optional<grpc::Status> end;
+  std::string got;
+  auto const run = [&]() -> asio::awaitable<void> {
+    auto lines = talk.async_call<&Talk::Stub::PrepareAsyncRepeat>(line("ho", 3), {.timeout = 20s, .info = &info});
+    while (auto one = co_await lines.async_read(asio::use_awaitable)) got += one->text();
+    end = co_await lines.async_finish();
+  };
+  co_spawn(loop, run(), asio::detached);
+  test::run_until(loop, "the end", [&] { return end.has_value(); });
+  INFO(end->error_message());
+  CHECK(end->ok());
+  CHECK(got == "hohoho");
+  CHECK(info.attempts == 3);
+  CHECK(server.previous_attempts() == std::vector<std::string>{"", "1", "2"});
+}
+
+TEST_CASE("trap T42: a server stream that fails after its headers is not made again", "[live][stream][retry][T42]") {
+  fixture with;
+  call_info info;
+  with.run([](client<Talk>& talk, call_info& into) -> asio::awaitable<void> {
+    Line once = line("ho", 1);
+    once.set_code(grpc::StatusCode::UNAVAILABLE);
+    auto lines = talk.async_call<&Talk::Stub::PrepareAsyncRepeat>(once, {.timeout = 20s, .info = &into});
+    auto const one = co_await lines.async_read();
+    CHECK(one.has_value());
+    auto const how = co_await lines.async_finish();
+    CHECK(how.error_code() == grpc::StatusCode::UNAVAILABLE);
+    CHECK(how.error_message() == "as requested");
+  }(with.talk, info));
+  CHECK(info.attempts == 1);
+  CHECK(with.server.calls() == 1);
+}
+
+TEST_CASE("live: a stream that waits for ready gets its server when that comes", "[live][stream]") {
   int const port = test::talk_server().port();
   millrace::loop loop;
   millrace::pool pool{loop, {.target = "127.0.0.1:" + std::to_string(port)}};
