@@ -7,7 +7,8 @@ usage: check_docs.py snippets|links|traps ROOT
 snippets: each ```cpp block is, but for its indentation, a region of a file in docs/examples: the lines between
           `// [name]` and `// [end]`.
 links:    each relative link leads to a file, and its #anchor to a heading of that file.
-traps:    each number in docs/guide/traps.md is the tag of a test, and each such tag is listed there.
+traps:    each number in docs/guide/traps.md is the tag of a test, each such tag is listed there, and a test that is called
+          "trap T1: …" has the tag.
 """
 import pathlib
 import re
@@ -21,7 +22,7 @@ def pages(root):
 
 def regions(root):
     found = {}
-    for source in sorted(root.glob("docs/examples/*.cpp")):
+    for source in sorted(root.glob("docs/examples/*.[ch]pp")):
         for match in re.finditer(r"^ *// \[(\w+)\]\n(.*?)^ *// \[end\]$", source.read_text(), re.M | re.S):
             name, text = match.groups()
             if name != "end":
@@ -78,8 +79,14 @@ def links(root):
 
 def traps(root):
     listed = set(re.findall(r"^\| (T\d+) \|", (root / "docs/guide/traps.md").read_text(), re.M))
-    tested = {tag for source in root.glob("test/**/*.cpp") for tag in re.findall(r"\[(T\d+)\]", source.read_text())}
-    wrong = [f"docs/guide/traps.md: no test has the tag [{one}]" for one in sorted(listed - tested)]
+    tested, wrong = set(), []
+    for source in sorted(root.glob("test/**/*.cpp")):
+        for name, tags in re.findall(r'TEST_CASE\(\s*"([^"]*)",\s*"([^"]*)"', source.read_text()):
+            has = set(re.findall(r"\[(T\d+)\]", tags))
+            tested |= has
+            wrong += [f"{source.relative_to(root)}: '{name}' lacks the tag [{one}]"
+                      for one in sorted(set(re.findall(r"\btrap (T\d+)", name)) - has)]
+    wrong += [f"docs/guide/traps.md: no test has the tag [{one}]" for one in sorted(listed - tested)]
     wrong += [f"docs/guide/traps.md: {one}, which a test has for a tag, is not listed" for one in sorted(tested - listed)]
     return wrong, len(listed & tested)
 

@@ -127,7 +127,7 @@ TEST_CASE("live: a failed call is a value with the server's status", "[live]") {
   CHECK(server.calls() == 1);
 }
 
-TEST_CASE("live: UNAVAILABLE is retried, and the server sees the count", "[live][retry][T24]") {
+TEST_CASE("trap T24: UNAVAILABLE is retried, and the server sees the count", "[live][retry][T24]") {
   test::echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
@@ -141,7 +141,7 @@ TEST_CASE("live: UNAVAILABLE is retried, and the server sees the count", "[live]
   CHECK(info.attempts == 3);
 }
 
-TEST_CASE("live: a call whose headers arrived is committed and not retried (A6)", "[live][retry][T42]") {
+TEST_CASE("trap T42: a call whose headers arrived is committed and not retried (A6)", "[live][retry][T42]") {
   test::echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};

@@ -63,7 +63,7 @@ void run(loop& on, Coroutine coroutine) {
 
 }  // namespace
 
-TEST_CASE("call_info: what the last attempt brought from the server", "[live][T32]") {
+TEST_CASE("trap T32: call_info has what the last attempt brought from the server", "[live][T32]") {
   echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
@@ -179,7 +179,7 @@ TEST_CASE("async_any: the first success, and the others are cut off", "[live]") 
   });
 }
 
-TEST_CASE("with_timeout: any operation ends by then, and says why", "[live][T14]") {
+TEST_CASE("trap T14: with_timeout ends any operation by then, and says why", "[live][T14]") {
   echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
@@ -223,7 +223,7 @@ TEST_CASE("call_options::deadline: work that is late already is not sent", "[liv
   CHECK(shorter->time_left_ms() < 21'000);
 }
 
-TEST_CASE("inbound_deadline: until when an inbound call's caller waits", "[live][T21][T22]") {
+TEST_CASE("trap T21, trap T22: inbound_deadline says until when an inbound call's caller waits", "[live][T21][T22]") {
   struct relay final : echo::Echo::Service {
     grpc::Status Say(grpc::ServerContext* context, EchoRequest const*, EchoReply* reply) override {
       time_point const until = inbound_deadline(*context, 1s);
@@ -251,7 +251,7 @@ TEST_CASE("inbound_deadline: until when an inbound call's caller waits", "[live]
   CHECK(left > 10'000);
 }
 
-TEST_CASE("fork: a loop made before it refuses in the child, which ends", "[live][T36]") {
+TEST_CASE("complaint 30, trap T36: a loop made before a fork refuses in the child, which ends", "[live][T36]") {
   millrace::loop loop;
   pid_t const child = ::fork();
   if (child == 0) {

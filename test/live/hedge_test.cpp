@@ -3,6 +3,7 @@
 #include <support/call_once.hpp>
 #include <support/echo_server.hpp>
 #include <support/http2_server.hpp>
+#include <support/wait.hpp>
 
 using namespace millrace;
 using namespace millrace::test;
@@ -44,6 +45,49 @@ TEST_CASE("live: a server that does not answer is overtaken by a hedge, and its 
   // the loop ran until the loser was back
   CHECK(on.pool.snapshot().in_flight == 0);
   CHECK(on.silent.requests() == 1);
+}
+
+TEST_CASE("trap T43: a hedge that loses was at its server, was paid for when it was sent, and its tag comes back",
+          "[live][hedge][T43]") {
+  http2_server silent([](http2_server::exchange&) {});
+  echo_server slow;
+  millrace::loop loop;
+  // one withdrawal in a minute is all that the budget has
+  millrace::pool pool{loop,
+                      {.target = slow.address() + "," + silent.address(),
+                       .balance = "pick_first",
+                       .budget = {.percent = 0, .min_per_second = 0.025, .ttl = 60s}}};
+  pool.async_ready({.min_ready = 2}, [](error_code error) { REQUIRE_FALSE(error); });
+  loop.run();
+  CHECK(pool.snapshot().retry_budget >= 1);
+  client<echo::Echo> echo{pool, {.hedging = retry::hedging_policy{.delay = 10ms}, .idempotent = true}};
+  auto request = saying("first");
+  request.set_delay_ms(100);
+
+  call_info hedged;
+  std::optional<rpc_result<echo::EchoReply>> answer;
+  echo.async_call<&echo::Echo::Stub::PrepareAsyncSay>(
+      request, {.timeout = 20s, .info = &hedged},
+      [&](rpc_result<echo::EchoReply> reply) { answer = std::move(reply); });
+  run_until(loop, "the hedge at its server", [&] { return silent.requests() == 1; });
+  CHECK_FALSE(answer);
+  CHECK(pool.snapshot().retry_budget < 1);
+  CHECK(pool.snapshot().in_flight == 2);
+  loop.run();
+  REQUIRE(answer);
+  INFO(why(*answer));
+  REQUIRE(answer->has_value());
+  CHECK((*answer)->text() == "first");
+  CHECK(hedged.hedges == 1);
+  CHECK_FALSE(hedged.hedge_won);
+  CHECK(pool.snapshot().in_flight == 0);
+
+  call_info unhedged;
+  CHECK(call_once(loop, echo, request, {.timeout = 20s, .info = &unhedged}).has_value());
+  CHECK(unhedged.hedges == 0);
+  CHECK(silent.requests() == 1);
+  CHECK(slow.calls() == 2);
+  CHECK(loop.stop().finished);
 }
 
 TEST_CASE("live: an attempt without an answer in its time is made again elsewhere", "[live][hedge]") {

@@ -49,7 +49,7 @@ int answered(millrace::loop& loop, client<Echo> echo, int calls) {
 
 }  // namespace
 
-TEST_CASE("intercept: many calls wait for one token, and the server gets it", "[live][intercept][T35]") {
+TEST_CASE("trap T35: many calls wait for one token, and the server gets it", "[live][intercept][T35]") {
   echo_server server;
   millrace::loop loop;
   token_service tokens(loop);

@@ -182,7 +182,8 @@ TEST_CASE("limits: a thousand calls at once where a connection may have a hundre
   CHECK(seen.retries == 0);
 }
 
-TEST_CASE("limits: calls beyond what the slots carry wait in the pool, where they can be seen", "[live][limits][T26]") {
+TEST_CASE("trap T26: calls beyond what the slots carry wait in the pool, where they can be seen",
+          "[live][limits][T26]") {
   crowded_server server(100);
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address(), .max_slots = 2}};

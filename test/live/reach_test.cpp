@@ -134,7 +134,7 @@ TEST_CASE("reach: a connection lost with the request on it may have left, and th
   CHECK(server.requests() <= 3);
 }
 
-TEST_CASE("reach: a call that starts on a channel without a connection never left, and is retried for free",
+TEST_CASE("trap T24: a call that starts on a channel without a connection never left, and is retried for free",
           "[live][reach][T24]") {
   // its threads serve all of gRPC's sockets in this process, so the loss is known to gRPC before the loop hears of it
   echo_server bystander;

@@ -239,7 +239,7 @@ TEST_CASE("stop: at a random moment while the endpoint is dead", "[live][stop]")
   }
 }
 
-TEST_CASE("stop: a call that the server never answers does not hold up the end", "[live][stop][T3]") {
+TEST_CASE("complaint 23, trap T3: a call that the server never answers does not hold up the end", "[live][stop][T3]") {
   echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};

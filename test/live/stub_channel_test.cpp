@@ -163,7 +163,7 @@ void wait_until_held(talk_server const& server, int calls) {
 
 }  // namespace
 
-TEST_CASE("stub channel: each API and each kind of call is balanced over the servers and counted",
+TEST_CASE("trap T39: through a stub channel each API and each kind of call is balanced over the servers and counted",
           "[live][stub][T39]") {
   std::array<talk_server, 3> servers;
   running_pool pool({.target = target_of(servers)});

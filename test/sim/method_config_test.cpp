@@ -44,7 +44,7 @@ TEST_CASE("story: a method's timeout bounds its calls, and is the default of tho
   CHECK(longer.info.origin == call_end::deadline);
 }
 
-TEST_CASE("story: a method's calls wait for a connection, unless they say otherwise", "[sim][call][T23]") {
+TEST_CASE("trap T23: a method's calls wait for a connection, unless they say otherwise", "[sim][call][T23]") {
   world world{{.pool = {.target = "a:1"}, .client = with({.wait_for_ready = true})}};
   world.net()["a:1"].down();
   world.pool().open();

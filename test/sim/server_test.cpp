@@ -125,7 +125,7 @@ TEST_CASE("story: a server that accepts and drops is not dialed in a tight loop"
   CHECK(call.ok());
 }
 
-TEST_CASE("story: four slots dial one endpoint one after another", "[sim][dial][T25]") {
+TEST_CASE("trap T25: four slots dial one endpoint one after another", "[sim][dial][T25]") {
   world world{{.pool = {.target = "a:1", .min_slots = 4}}};
   server& a = world.net()["a:1"];
   a.dial_takes(100ms);

@@ -67,7 +67,7 @@ struct counting_allocator {
 
 }  // namespace
 
-TEST_CASE("token: a callback, which never runs inside the initiating function", "[sim][token][T41]") {
+TEST_CASE("trap T41: a callback, which never runs inside the initiating function", "[sim][token][T41]") {
   engine one;
   std::string reply;
   one.client.async_call(one.say, "hello", {}, [&](call_result result) { reply = *result; });

@@ -233,7 +233,7 @@ TEST_CASE("stream: a reader that goes loses no message", "[call][stream]") {
   SECTION("a finish drops it") { CHECK(stream.step(finish{}) == "drop close read"); }
 }
 
-TEST_CASE("trap T19: writes go to the wire one at a time, in order", "[call][stream]") {
+TEST_CASE("trap T19: writes go to the wire one at a time, in order", "[call][stream][T19]") {
   fixture stream;
   stream.after(opened{});
   CHECK(stream.step(write{}) == "pass_out");
@@ -285,7 +285,7 @@ TEST_CASE("stream: the half-close goes after the queue, and with its last messag
   }
 }
 
-TEST_CASE("trap T19: a finish half-closes after the queue, reads the rest and comes last", "[call][stream]") {
+TEST_CASE("trap T19: a finish half-closes after the queue, reads the rest and comes last", "[call][stream][T19]") {
   fixture stream;
   stream.after(opened{}, write{}, with_room, write{}, with_room);
   CHECK(stream.step(finish{}) == "read");
@@ -315,7 +315,7 @@ TEST_CASE("stream: a finish after the end is answered at once", "[call][stream]"
   CHECK(other.step(finish{}) == "finished");
 }
 
-TEST_CASE("trap T16: a write that fails ends the writes, and only the finish knows why", "[call][stream]") {
+TEST_CASE("trap T16: a write that fails ends the writes, and only the finish knows why", "[call][stream][T16]") {
   fixture stream;
   stream.after(opened{}, write{}, with_room, write{}, full);
   CHECK(stream.step(wrote{false, false}) == "drop_queue written" + why(errc::stream_ended));
@@ -324,7 +324,7 @@ TEST_CASE("trap T16: a write that fails ends the writes, and only the finish kno
   CHECK(stream.step(finish{}).empty());
 }
 
-TEST_CASE("trap T16: a read that fails is the end of the messages, not an error", "[call][stream]") {
+TEST_CASE("trap T16: a read that fails is the end of the messages, not an error", "[call][stream][T16]") {
   fixture stream;
   stream.after(opened{}, read{}, got{false});
   CHECK(stream.step(ended{}) == "drop_queue no_message");

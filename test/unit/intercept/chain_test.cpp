@@ -157,7 +157,7 @@ TEST_CASE("held_call: resumes once, and only if it was not moved from", "[interc
   CHECK(call.resumed[0].what() == hook_result::kind::proceed);
 }
 
-TEST_CASE("held_call: one that is dropped finishes its call with CANCELLED", "[intercept]") {
+TEST_CASE("trap T34: a held_call that is dropped finishes its call with CANCELLED", "[intercept][T34]") {
   scripted_call call;
   { held_call const dropped = call.context.hold_call(); }
   REQUIRE(call.resumed.size() == 1);
