@@ -206,7 +206,7 @@ void pool::open() {
   phase_ = phase::open;
   if (resolver_ != nullptr) resolver_->start(*this);
   fill();
-  rebuild();
+  rebuild_soon();
 }
 
 slot_bounds pool::bounds() const noexcept {
