@@ -2,6 +2,8 @@
 // Stories about streams.
 #include "talker.hpp"
 
+#include <millrace/sim/transport.hpp>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 
@@ -546,6 +548,39 @@ TEST_CASE("stream: per_attempt_timeout is for what begins with one request", "[s
   CHECK(one.answer == "012");
   CHECK(on.info.attempts == 1);
   check_left_over(on.world, one);
+}
+
+namespace {
+
+int requests_kept = 0;
+
+// a text that is counted
+constexpr message_kind counted{
+    .size = [](void const* bytes) noexcept { return static_cast<std::string const*>(bytes)->size(); },
+    .append_to = [](void const* bytes, std::string& out) { out += *static_cast<std::string const*>(bytes); },
+    .share = nullptr,  // nobody needs to
+    .release =
+        [](void* bytes) noexcept {
+          delete static_cast<std::string*>(bytes);
+          --requests_kept;
+        },
+};
+
+}  // namespace
+
+TEST_CASE("stream: a request is kept for further attempts, and let go of when the server begins to answer",
+          "[sim][stream]") {
+  world world{{.pool = {.target = "a:1"}}};
+  world.net()["a"].stream_with({.messages = 2, .begins_after = 100ms, .takes = 1h});
+  requests_kept = 1;
+  auto const core =
+      std::make_shared<client_core>(world.pool(), std::make_unique<sim::transport>(world.net()), client_params{});
+  server_stream lines(core, world::called(), message(new std::string("please"), counted), {}, {});
+  world.run_for(90ms);
+  CHECK(requests_kept == 1);
+  world.run_for(30ms);
+  CHECK(requests_kept == 0);
+  CHECK(world.net()["a"].in_flight() == 1);
 }
 
 TEST_CASE("stream: a server that ends early ends the writes, and the finish tells how", "[sim][stream]") {

@@ -209,6 +209,7 @@ void stream_call::on_headers(leg& from) {
   if (lost || from.overdue) return;
   if (from.time_up) loop_.disarm(*from.time_up);
   if (chosen_ == nullptr) choose(from);
+  if (kind_ == call_kind::server_stream) outgoing_ = {};  // no attempt follows, and this one may go on for long
   headers_wait_ = true;
   run_stages();
   if (std::exchange(read_waits_, false)) wire().read();
