@@ -6,7 +6,7 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
-#include <cstdlib>
+#include <charconv>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -48,7 +48,8 @@ socket_tap::socket_tap(std::string_view endpoint) {
   if (endpoint.find("://") != endpoint.npos) return;
   auto const [host, port] = resolve::impl::split_host_port(endpoint);
   address_ = address_of(host);
-  port_ = std::atoi(port.c_str());
+  std::from_chars(port.data(), port.data() + port.size(),
+                  port_);  // what is no number stays 0, as for sockets without one
 }
 
 socket_tap::~socket_tap() {
