@@ -4,6 +4,8 @@
 #include "run.hpp"
 #include "worker.hpp"
 
+#include <support/flags.hpp>
+
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -24,7 +26,7 @@ int work(int argc, char** argv) {
 }
 
 bool write(std::string const& text, std::string const& path, std::string_view flag) {
-  if (path.empty() || peers::write_text(text, path)) return true;
+  if (path.empty() || bench::write_text(text, path)) return true;
   fmt::print(stderr, "bench-peers: {} '{}': it cannot be written\n", flag, path);
   return false;
 }

@@ -280,12 +280,4 @@ C …), so that what else the machine does hits them alike. Every call has a dea
   return page;
 }
 
-bool write_text(std::string const& text, std::string const& path) {
-  std::FILE* const file = path == "-" ? stdout : std::fopen(path.c_str(), "w");
-  if (file == nullptr) return false;
-  bool const whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  bool const kept = (file == stdout ? std::fflush(file) : std::fclose(file)) == 0;
-  return whole && kept;
-}
-
 }  // namespace millrace::peers

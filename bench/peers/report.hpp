@@ -54,7 +54,4 @@ std::string to_json(report const& all);
 /// docs/benchmarks.md.
 std::string to_page(report const& all);
 
-/// Writes a text to a file, or to stdout when `path` is `-`. Returns whether all of it was written.
-bool write_text(std::string const& text, std::string const& path);
-
 }  // namespace millrace::peers
