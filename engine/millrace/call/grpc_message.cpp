@@ -35,7 +35,7 @@ void* share(void* bytes) { return grpc_byte_buffer_copy(buffer_of(bytes)); }
 
 void release(void* bytes) noexcept { grpc_byte_buffer_destroy(buffer_of(bytes)); }
 
-constexpr std::size_t slab_size = 32 * 1024;
+constexpr std::size_t slab_size = std::size_t{32} * 1024;
 constexpr std::size_t largest_in_slab = slab_size / 4;  // what is wasted at a slab's end is less
 
 // what a message of slice_kind points to
