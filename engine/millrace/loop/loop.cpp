@@ -183,7 +183,8 @@ void loop::take_injected() noexcept {
 }
 
 void loop::wait_for_events(time_point until) {
-  time_point sleep_until = may_sleep() ? std::min(until, timers_.next_due()) : port::poll;
+  time_point const due = abandoning_ ? never : timers_.next_due();  // nobody runs them then
+  time_point sleep_until = may_sleep() ? std::min(until, due) : port::poll;
   // a completion queue waits up to 1 ms for a time that is past; the handlers may have taken a while
   if (sleep_until != never && sleep_until <= port_->now()) sleep_until = port::poll;
   if (sleep_until != port::poll) {
