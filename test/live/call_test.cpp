@@ -18,6 +18,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include <deque>
 #include <future>
 #include <optional>
 #include <string>
@@ -199,6 +200,35 @@ TEST_CASE("live: a call that nobody answers is ended by this side at its deadlin
     CHECK(told > 0);
     CHECK(told <= 310);  // gRPC rounds what it writes up to 10 ms
   }
+}
+
+TEST_CASE("live: calls end at their deadline although their peer reads nothing, and gRPC does not give them back",
+          "[live][T18]") {
+  constexpr int calls = 3000;  // with their metadata more than sockets take
+  std::promise<void> read_on;
+  test::http2_server server([&, going = read_on.get_future().share()](auto&) { going.wait(); });
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address(), .max_slots = 1, .max_calls_per_slot = calls}};
+  client<Echo> echo(pool, {.retry = {.max_attempts = 1}});
+  generic_client any(pool);
+  auto const talk = method::unnumbered("/echo.Echo/Talk");
+  call_options const padded{.timeout = 500ms, .metadata = {{"padding", std::string(8000, 'x')}}};
+  std::deque<bidi_stream<grpc::ByteBuffer, grpc::ByteBuffer>> streams;
+  int late = 0;
+  auto const count = [&](grpc::Status const& how) {
+    late += how.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED ? 1 : 0;
+  };
+  for (int n = 0; n < calls; n += 2) {
+    echo.async_call<&Echo::Stub::PrepareAsyncSay>(saying("x"), padded, [&](rpc_result<EchoReply> reply) {
+      count(reply.has_error() ? reply.error() : grpc::Status());
+    });
+    streams.push_back(any.async_stream(talk, padded));
+    streams.back().async_finish(count);
+  }
+  test::run_until(loop, "the calls' ends", [&] { return late == calls; });
+  CHECK(pool.snapshot().in_flight > 0);
+  read_on.set_value();
+  test::run_until(loop, "the attempts to be back", [&] { return pool.snapshot().in_flight == 0; });
 }
 
 TEST_CASE("live: terminal cancellation cuts a call off", "[live]") {

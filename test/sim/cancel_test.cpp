@@ -220,6 +220,53 @@ TEST_CASE("deadline: an attempt in flight is cut off on time", "[sim][deadline]"
   CHECK(world.net()["a"].in_flight() == 0);
 }
 
+TEST_CASE("deadline: a call whose attempt is stuck in a write ends in time, and its slot has room when that is back",
+          "[sim][deadline][cancel]") {
+  enum class by { deadline, caller, stop, pool };
+  auto const ends = GENERATE(by::deadline, by::caller, by::stop, by::pool);
+  world world{full_pool()};
+  world.net()["a:1"].answer_with({.after = duration::max(), .stuck = 5s});
+  auto& call = world.call("hello", {.timeout = ends == by::deadline ? 1s : 60s});
+  world.run_until(1s);
+  if (ends == by::caller) call.cancel(terminal);
+  if (ends == by::stop) world.stop(10s);
+  if (ends == by::pool) world.destroy_pool();
+  world.run_until(2s);
+  REQUIRE(call.done());
+  CHECK(call.took() >= 1s);
+  CHECK(call.took() <= 1010ms);
+  if (ends == by::deadline) CHECK(call.code() == status_code::deadline_exceeded);
+  if (ends == by::caller) CHECK(call.code() == status_code::cancelled);
+  if (ends != by::stop) CHECK(world.net()["a"].in_flight() == 1);  // stopping has waited for it
+  if (ends == by::deadline || ends == by::caller) CHECK(world.pool().snapshot().in_flight == 1);
+  world.run_until(7s);
+  CHECK(world.net()["a"].in_flight() == 0);
+  if (world.has_pool()) CHECK(world.pool().snapshot().in_flight == 0);
+}
+
+TEST_CASE("deadline: a picker learns of an attempt that is stuck once, at the call's end", "[sim][deadline]") {
+  struct listener {
+    std::vector<balance::done_info>* told;
+    balance::any_picker inner = balance::make_picker("round_robin", 1);
+
+    void rebuild(std::span<balance::candidate const> ready) { inner.rebuild(ready); }
+    std::optional<std::size_t> pick(balance::pick_info const& info) noexcept { return inner.pick(info); }
+    void on_done(balance::done_info const& done) noexcept { told->push_back(done); }
+  };
+  std::vector<balance::done_info> told;
+  world world{{.pool = {.target = "a:1", .make_picker = [&] {
+                          return balance::any_picker{"listener", listener{&told}};
+                        }}}};
+  world.net()["a:1"].answer_with({.after = duration::max(), .stuck = 5s});
+  world.call("hello", {.timeout = 1s});
+  world.run_until(2s);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].code == status_code::deadline_exceeded);
+  CHECK(told[0].latency < 1020ms);
+  world.run_until(10s);
+  CHECK(told.size() == 1);
+}
+
 TEST_CASE("deadline: one that an interceptor brings forward counts for attempts and retries too", "[sim][deadline]") {
   struct shortener final : interceptor {
     hook_set hooks() const noexcept override { return {hook::start}; }

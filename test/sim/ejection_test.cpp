@@ -68,6 +68,23 @@ slow_run with_a_slow_one(std::string const& policy) {
 
 }  // namespace
 
+TEST_CASE("story: an endpoint that reads nothing is ejected when calls time out, and not when gRPC gives them back",
+          "[sim][health][deadline]") {
+  health_recorder seen;
+  world world{{.pool = {.target = "a:1,b:1,c:1", .accrual = health::accrual_params{}, .observer = &seen},
+               .client = {.retry = {.max_attempts = 1}}}};
+  world.net()["a:1"].answer_with({.after = duration::max(), .stuck = 60s});
+  world.pool().open();
+  make_calls(world, 100ms, 5s, 20ms, {.timeout = 500ms});
+  world.run_until(10s);
+  REQUIRE_FALSE(seen.changes.empty());
+  CHECK(seen.changes[0].endpoint == "a:1");
+  CHECK(seen.changes[0].reason == "accrual");
+  CHECK(world.net()["a:1"].in_flight() > 0);
+  world.net()["a:1"].answer_with({});
+  world.run_until(100s);
+}
+
 TEST_CASE("story: an endpoint that is ten times slower gets so few calls under peak_ewma that p95 does not show it",
           "[sim][health]") {
   slow_run const turns = with_a_slow_one("round_robin");

@@ -104,6 +104,7 @@ answer random_answer(rng& random) {
   one.committed = chance(random, 0.1);
   one.never_left = one.code != status_code::ok && chance(random, 0.2);
   if (chance(random, 0.1)) one.after = duration::max();
+  if (chance(random, 0.1)) one.stuck = between(random, 0s, 1s);
   return one;
 }
 

@@ -122,6 +122,26 @@ TEST_CASE("stream: the client's default timeout does not end it", "[sim][stream]
   CHECK(one.got.size() == 5);
 }
 
+TEST_CASE("stream: one that is stuck in a write ends in time, and its slot has room when it is back",
+          "[sim][stream][cancel]") {
+  auto const kind = GENERATE(from_range(kinds));
+  bool const cancels = GENERATE(false, true);
+  world world{{.pool = {.target = "a:1"}}};
+  world.net()["a"].stream_with({.silent = true, .stuck = 5s});
+  talker one(world, kind, 5);
+  one.start({.timeout = cancels ? 60s : 1s});
+  world.run_until(1s);
+  if (cancels) one.cancel();
+  world.run_until(1011ms);
+  REQUIRE(one.end);
+  CHECK(one.end->code == (cancels ? status_code::cancelled : status_code::deadline_exceeded));
+  CHECK(one.sound());
+  CHECK(world.pool().snapshot().in_flight == 1);
+  if (GENERATE(false, true)) one.drop();  // what gRPC still holds stays until then
+  world.run_until(7s);
+  check_left_over(world, one);
+}
+
 TEST_CASE("stream: default_stream_timeout ends one that sets no time of its own", "[sim][stream]") {
   auto const kind = GENERATE(from_range(kinds));
   world world{{.pool = {.target = "a:1"}, .client = {.default_timeout = 1s, .default_stream_timeout = 3s}}};

@@ -292,7 +292,8 @@ void leg::on_time_up() noexcept {
   wire->cancel();
 }
 
-void active_call::do_it(call_action::cancel_attempts) {
+void active_call::do_it(call_action::cancel_attempts action) {
+  loop_.arm(wait_timer_, action.until);
   cut(nullptr);
   on_cut();
 }
@@ -399,6 +400,17 @@ call_outcome active_call::outcome_of(leg const& one) const noexcept {
   return answered;
 }
 
+// gRPC still writes what was cut off: the pool is to learn now how that went, and has its stream back when gRPC does
+void active_call::report_stuck(call_end why) noexcept {
+  auto const report = [&](leg& one) {
+    if (!one.out || one.evicted || (chosen_ != nullptr && chosen_ != &one)) return;
+    bool const unanswered = why == call_end::deadline && !one.heard;
+    one.right.report(unanswered ? status_code::deadline_exceeded : status_code::cancelled);
+  };
+  report(first_);
+  for (leg* one = hedges_; one != nullptr; one = one->next) report(*one);
+}
+
 // ---- hedges
 
 void active_call::prepare_hedges() {
@@ -446,7 +458,7 @@ void active_call::choose(leg& one) noexcept {
   chosen_ = &one;
   keep(nullptr);
   record_first();
-  call_off(&one);
+  if (!machine_.broken_off()) call_off(&one);
 }
 
 // nobody waits for the others any longer
@@ -497,6 +509,8 @@ void active_call::tell_denied(retry_denial why) {
 void active_call::do_it(call_action::end action) {
   if (action.no_retry) tell_denied(*action.no_retry);
   if (hedger_ != nullptr && chosen_ == nullptr) call_off(nullptr);
+  if (wait_timer_.armed()) loop_.disarm(wait_timer_);
+  if (out_ > 0 && action.why != call_end::attempt) report_stuck(action.why);
   call_end const why = own_end_.value_or(action.why);
   bool const answered = why == call_end::attempt;
   if (answered && last_back_->wire->result.ok()) {

@@ -140,7 +140,7 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   void do_it(hedge_action::start);
   void do_it(hedge_action::drop);
   void do_it(hedge_action::skip action);
-  void do_it(call_action::cancel_attempts);
+  void do_it(call_action::cancel_attempts action);
   void do_it(call_action::wait action);
   void do_it(call_action::stop_waiting);
   void do_it(call_action::end action);
@@ -159,6 +159,7 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   void start(impl::leg& on);
   bool timed_out(impl::leg const& of) const noexcept;
   call_outcome outcome_of(impl::leg const& one) const noexcept;
+  void report_stuck(call_end why) noexcept;
   void prepare_hedges();
   bool others_out(impl::leg const& but) const noexcept;
   void cut(impl::leg const* but) noexcept;
@@ -191,7 +192,7 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   std::optional<hook_result> resumed_;  // what an interceptor said, on its way to the loop
   std::optional<cancel_depth> cancelled_early_;
   timer deadline_timer_{bound<void()>::to<&active_call::on_deadline>(*this)};
-  timer wait_timer_{bound<void()>::to<&active_call::on_wait_over>(*this)};  // a backoff, or until the next hedge
+  timer wait_timer_{bound<void()>::to<&active_call::on_wait_over>(*this)};  // backoff, next hedge, cut_grace
   task<&active_call::on_begin> begin_{*this};
   task<&active_call::on_resume> resume_{*this};
   task<&active_call::on_interrupted> interrupt_{*this};

@@ -111,7 +111,11 @@ call_actions call_machine::after_failure(retry::attempt_outcome const& outcome, 
 
 call_actions call_machine::on(time_point now, call_event::elapsed) noexcept {
   call_actions actions;
-  if (state_ == call_state::attempting) return admit_hedge(now);
+  if (state_ == call_state::attempting && !broken_off_) return admit_hedge(now);
+  if (state_ == call_state::attempting) {
+    end(*broken_off_, actions);
+    return actions;
+  }
   if (state_ != call_state::backing_off) return actions;
   enter(call_state::queued);
   actions.push_back(queue{});
@@ -181,24 +185,26 @@ call_actions call_machine::start_hedge(time_point now) noexcept {
 
 // ---- the end
 
-call_actions call_machine::on(time_point, call_event::deadline) noexcept { return break_off(call_end::deadline); }
+call_actions call_machine::on(time_point now, call_event::deadline) noexcept {
+  return break_off(now, call_end::deadline);
+}
 
-call_actions call_machine::on(time_point, call_event::revoke) noexcept { return break_off(call_end::revoked); }
+call_actions call_machine::on(time_point now, call_event::revoke) noexcept { return break_off(now, call_end::revoked); }
 
-call_actions call_machine::on(time_point, call_event::cancel event) noexcept {
+call_actions call_machine::on(time_point now, call_event::cancel event) noexcept {
   bool const untouched = attempts_ == 0 && retry_.attempts() == 0;
   switch (event.depth) {
-    case cancel_depth::total: return untouched ? break_off(call_end::cancelled) : call_actions{};
+    case cancel_depth::total: return untouched ? break_off(now, call_end::cancelled) : call_actions{};
     case cancel_depth::partial:
-      if (state_ != call_state::attempting) return break_off(call_end::cancelled);
+      if (state_ != call_state::attempting) return break_off(now, call_end::cancelled);
       retry_.cancel();
       return {};
-    case cancel_depth::terminal: return break_off(call_end::cancelled);
+    case cancel_depth::terminal: return break_off(now, call_end::cancelled);
   }
   return {};
 }
 
-call_actions call_machine::break_off(call_end why) noexcept {
+call_actions call_machine::break_off(time_point now, call_end why) noexcept {
   call_actions actions;
   switch (state_) {
     case call_state::starting: actions.push_back(abandon_hold{.ending = false}); break;
@@ -207,7 +213,7 @@ call_actions call_machine::break_off(call_end why) noexcept {
     case call_state::attempting:
       if (!broken_off_) {
         broken_off_ = why;
-        actions.push_back(cancel_attempts{});
+        actions.push_back(cancel_attempts{saturating_add(now, cut_grace)});
       }
       return actions;
     case call_state::ending: actions.push_back(abandon_hold{.ending = true}); return actions;

@@ -9,6 +9,7 @@
 #include <millrace/retry/attempt_machine.hpp>
 #include <millrace/time/clock.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <variant>
@@ -37,6 +38,10 @@ enum class call_end : std::uint8_t {
   malformed,     ///< The engine could not send the request or read the response: illegal metadata, or not a message.
 };
 
+/// For how long a call that ends waits for attempts that were cut off. Mostly they are back at once, and one may have made it before
+/// the cut; but gRPC gives none back before what it has begun to write is written, which a peer that reads nothing puts off for ever.
+inline constexpr duration cut_grace = std::chrono::milliseconds(10);
+
 /// How far a cancellation may go, as Asio's cancellation types are ordered.
 enum class cancel_depth : std::uint8_t {
   total,     ///< Only if the server cannot have seen anything.
@@ -63,7 +68,7 @@ struct attempt_done {
   bool cut_off = false;  ///< By per_attempt_timeout, or with its endpoint while others were in flight: worth another.
   metadata_view const* trailers = nullptr;  ///< Valid during the step; null: none.
 };
-struct elapsed {};  ///< The backoff, or the time until the next hedge.
+struct elapsed {};  ///< The backoff, the time until the next hedge, or that for what was cut off to come back.
 struct deadline {};
 struct cancel {
   cancel_depth depth;
@@ -110,13 +115,17 @@ struct hedge {
   std::variant<hedge_action::arm, hedge_action::admit, hedge_action::start, hedge_action::drop, hedge_action::skip>
       what;
 };
-struct cancel_attempts {};  ///< All that are in flight.
-struct wait {               ///< Before the next attempt.
+struct
+    cancel_attempts {  ///< All that are in flight; answered by attempt_done, or by elapsed when none is back by then.
+  time_point until;
+};
+struct wait {  ///< Before the next attempt.
   time_point until;
   bool transparent;
 };
 struct stop_waiting {};
-struct end {  ///< The outcome is known: let the interceptors see it; answered by ended. Attempts in flight are cut off.
+struct
+    end {  ///< The outcome is known: let the interceptors see it; answered by ended. No attempt in flight is waited for.
   call_end why;
   std::optional<retry_denial> no_retry = std::nullopt;  ///< Why there is no further attempt, for the observer.
 };
@@ -172,6 +181,8 @@ class call_machine {
 
   call_state state() const noexcept { return state_; }
   bool ended() const noexcept { return state_ == call_state::ended; }
+  /// It waits for attempts that were cut off, or has ended so.
+  bool broken_off() const noexcept { return broken_off_.has_value(); }
 
   /// Attempts started.
   std::uint32_t attempts() const noexcept { return attempts_; }
@@ -195,7 +206,7 @@ class call_machine {
   call_actions on(time_point now, call_event::ended) noexcept;
 
   void enter(call_state next) noexcept { state_ = next; }
-  call_actions break_off(call_end why) noexcept;
+  call_actions break_off(time_point now, call_end why) noexcept;
   call_actions after_attempt(time_point now, call_event::attempt_done const& event) noexcept;
   call_actions after_failure(retry::attempt_outcome const& outcome, call_end otherwise) noexcept;
   call_actions after_failure_beside(retry::attempt_outcome const& outcome) noexcept;

@@ -49,7 +49,10 @@ class permit : private list_base<permit_tag> {
   /// The server has said something, headers or a message: it responds, though this may go on for long.
   void received() noexcept;
 
-  /// Gives the stream back and tells the picker how it went. Nothing when not held.
+  /// Tells the picker and the endpoint's health how it went, once, although the stream cannot be given back yet.
+  void report(call_outcome outcome) noexcept;
+
+  /// Gives the stream back, and reports, unless that was done. Nothing when not held.
   void release(call_outcome outcome) noexcept;
 
  private:
@@ -66,6 +69,7 @@ class permit : private list_base<permit_tag> {
   millrace::channel* channel_ = nullptr;
   std::uint32_t slot_number_ = 0;
   std::uint32_t endpoint_number_ = 0;
+  bool reported_ = false;
   time_point taken_{};
 };
 

@@ -589,8 +589,7 @@ void pool::on_received(slot& one) noexcept {
   if (health != nullptr && health->on_received() && !waiters_.empty()) keep_house_soon();
 }
 
-void pool::on_permit_released(slot& one, call_outcome outcome, duration held) noexcept {
-  note_outcome(one, outcome, held);
+void pool::on_permit_released(slot& one) noexcept {
   --in_flight_;
   --roster_[one.endpoint_number()].in_flight;
   if (one.state() == slot_state::closed) to_sweep_ = true;

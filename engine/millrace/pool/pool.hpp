@@ -187,7 +187,10 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   void on_slot_changed(slot& one, slot_state from, slot_state to, std::string_view why, duration spent) override;
   void on_slot_proven(slot& one) override;
   void on_received(slot& one) noexcept override;
-  void on_permit_released(slot& one, call_outcome outcome, duration held) noexcept override;
+  void on_outcome(slot& one, call_outcome outcome, duration held) noexcept override {
+    note_outcome(one, outcome, held);
+  }
+  void on_permit_released(slot& one) noexcept override;
   std::uint32_t open_replacement(std::uint32_t endpoint, std::uint32_t of, rotation_reason why) override;
   void drain_slot(std::uint32_t number) override { slots_[number]->drain(); }
   void on_endpoints(endpoint_set set) override;

@@ -95,15 +95,22 @@ void slot::take(permit& into) noexcept {
   into.slot_number_ = number_;
   into.endpoint_number_ = endpoint_number_;
   into.taken_ = loop_.now();
+  into.reported_ = false;
   channel_->add_user();
   permits_.push_back(into);
   outside_->tell_own(++in_flight_);
 }
 
+void slot::note(permit& one, call_outcome outcome) noexcept {
+  if (std::exchange(one.reported_, true)) return;
+  learn(outcome.code);
+  host_.on_outcome(*this, outcome, loop_.now() - one.taken_);
+}
+
 void slot::put_back(permit& one, call_outcome outcome) noexcept {
   outside_->tell_own(--in_flight_);
-  learn(outcome.code);
-  host_.on_permit_released(*this, outcome, loop_.now() - one.taken_);
+  note(one, outcome);
+  host_.on_permit_released(*this);
   if (load() == 0) step(slot_event::last_call_done{});
 }
 
@@ -124,6 +131,10 @@ void slot::revoke_permits() noexcept {
 
 void permit::received() noexcept {
   if (slot_ != nullptr) slot_->host_.on_received(*slot_);
+}
+
+void permit::report(call_outcome outcome) noexcept {
+  if (slot_ != nullptr) slot_->note(*this, outcome);
 }
 
 void permit::release(call_outcome outcome) noexcept {

@@ -31,7 +31,8 @@ class slot_host {
   virtual void on_slot_proven(slot& one) = 0;
   /// The server has said something of a call that is not over.
   virtual void on_received(slot& one) noexcept = 0;
-  virtual void on_permit_released(slot& one, call_outcome outcome, duration held) noexcept = 0;
+  virtual void on_outcome(slot& one, call_outcome outcome, duration held) noexcept = 0;
+  virtual void on_permit_released(slot& one) noexcept = 0;
 
  protected:
   ~slot_host() = default;
@@ -118,6 +119,7 @@ class slot : public list_base<dial_queue_tag> {
   void on_watch(bool changed);
   void on_explained(std::string_view why);
   void on_timer();
+  void note(permit& one, call_outcome outcome) noexcept;
   void put_back(permit& one, call_outcome outcome) noexcept;
   void learn(status_code outcome);
 

@@ -30,6 +30,8 @@ struct answer {
   bool never_left = false;
   pairs headers{};
   pairs trailers{};
+  /// How long an attempt that was cut off is still being written, as to a peer that reads nothing. It comes back afterwards.
+  duration stuck{};
 };
 
 /// As attempts show them. The list stays as long as the view.

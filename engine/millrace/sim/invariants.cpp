@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/sim/invariants.hpp>
 
+#include <millrace/call/call_machine.hpp>
 #include <millrace/loop/loop.hpp>
 #include <millrace/pool/pool.hpp>
 
@@ -22,7 +23,7 @@ void invariants::check(pool* of) {
   if (std::size_t const in_ledger = net_.context().outstanding(); in_ledger != net_.events().tags_out()) {
     broken(fmt::format("the loop's ledger has {} operations, the port {}", in_ledger, net_.events().tags_out()));
   }
-  if (!open_.empty() && open_.begin()->first < now) {
+  if (!open_.empty() && is_late(open_.begin()->first)) {
     broken(fmt::format("call {} is not finished, and its deadline has passed", open_.begin()->second));
   }
   if (drain_due_ && *drain_due_ < now) broken("the drain is not over");
@@ -71,12 +72,16 @@ void invariants::check_over() {
   }
 }
 
+bool invariants::is_late(time_point deadline) const noexcept {
+  return net_.events().now() > std::max(deadline, net_.last_stuck() + cut_grace);
+}
+
 void invariants::on_called(call_record const& one) { open_.emplace(one.deadline, one.number); }
 
 void invariants::on_finished(call_record const& one) {
   if (quiet_ != nullptr) broken(fmt::format("the handler of call {} ran inside {}", one.number, quiet_));
   if (open_.erase({one.deadline, one.number}) != 1) broken(fmt::format("call {} finished twice", one.number));
-  if (net_.events().now() > one.deadline) broken(fmt::format("call {} finished after its deadline", one.number));
+  if (is_late(one.deadline)) broken(fmt::format("call {} finished after its deadline", one.number));
 }
 
 hook_result invariants::on_start(call_context& context) {

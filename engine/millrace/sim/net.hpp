@@ -44,6 +44,9 @@ class net {
   std::uint32_t live_channels() const noexcept { return live_channels_; }
   std::uint32_t live_attempts() const noexcept { return live_attempts_; }
 
+  /// When an attempt was last cut off, for the first time or again, that did not come back at once.
+  time_point last_stuck() const noexcept { return last_stuck_; }
+
   loop& context() noexcept { return loop_; }
   port& events() noexcept { return port_; }
   rng& random() noexcept { return random_; }
@@ -61,6 +64,7 @@ class net {
   std::map<std::string, std::unique_ptr<server>, std::less<>> servers_;
   std::uint32_t live_channels_ = 0;
   std::uint32_t live_attempts_ = 0;
+  time_point last_stuck_ = time_point::min();
 };
 
 }  // namespace millrace::sim

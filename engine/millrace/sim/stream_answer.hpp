@@ -25,6 +25,8 @@ struct stream_answer {
   std::optional<std::uint32_t> takes_messages{};
   /// It never ends the stream, nor answers it.
   bool silent = false;
+  /// How long a stream that was cut off is still being written, as to a peer that reads nothing. It comes back afterwards.
+  duration stuck{};
   status_code code = status_code::ok;
   std::string message{};
   /// It ends at once, without headers.

@@ -48,7 +48,7 @@ void stream_flight::write(message&& one, write_mode how) {
   writing_ = write_is_message_ = true;
   writing_message_ = std::move(one);
   mode_ = how;
-  if (received_) take_message();
+  if (received_ && !cut_) take_message();
 }
 
 void stream_flight::half_close() {
@@ -57,10 +57,22 @@ void stream_flight::half_close() {
   writing_ = true;
   write_is_message_ = false;
   mode_ = {.last = true};
-  if (received_) take_message();
+  if (received_ && !cut_) take_message();
 }
 
-void stream_flight::cancel() noexcept { fail(status_code::cancelled, "Cancelled on client"); }
+void stream_flight::cancel() noexcept {
+  if (!under_way_) return;
+  if (!sticks()) return on_cut();
+  net_.last_stuck_ = net_.events().now();
+  if (std::exchange(cut_, true)) return;
+  stand_still();
+  net_.events().arm(cut_at_, saturating_add(net_.events().now(), answer_.stuck));
+}
+
+// nothing moves any longer, either way
+void stream_flight::stand_still() noexcept {
+  for (timer* const one : {&deadline_, &begins_at_, &taken_at_, &sent_at_}) net_.events().disarm(*one);
+}
 
 // ---- the connection
 
@@ -160,10 +172,8 @@ void stream_flight::finish(status how) {
   if (!std::exchange(under_way_, false)) return;
   result = std::move(how);
   static_cast<list_base<rider_tag>*>(this)->unlink();
-  net_.events().disarm(deadline_);
-  net_.events().disarm(begins_at_);
-  net_.events().disarm(taken_at_);
-  net_.events().disarm(sent_at_);
+  stand_still();
+  net_.events().disarm(cut_at_);
   if (received_) channel_.to().done();
   if (!headers_sent_) net_.events().complete(headers_back_.as_tag(), completion::not_ok);
   if (std::exchange(reading_, false)) net_.events().complete(got_back_.as_tag(), completion::not_ok);

@@ -36,7 +36,11 @@ class stream_flight final : public stream_attempt, public rider {
   void on_connected() override;
   void on_lost(std::string_view why) override;
   void on_dial_failed(std::string_view why) override;
-  void on_deadline() { fail(status_code::deadline_exceeded, "Deadline Exceeded"); }
+  void on_deadline() {
+    if (!sticks()) fail(status_code::deadline_exceeded, "Deadline Exceeded");  // else the client's own cuts it off
+  }
+  void on_cut() { fail(status_code::cancelled, "Cancelled on client"); }
+  bool sticks() const noexcept { return received_ && !ended_ && answer_.stuck > duration::zero(); }
 
   template <class Tag>
   bool begin(Tag& tag);
@@ -49,6 +53,7 @@ class stream_flight final : public stream_attempt, public rider {
   void end();
   void end_when_read();
   void fail(status_code code, std::string message);
+  void stand_still() noexcept;
   void finish(status how);
 
   void on_headers(completion how);
@@ -67,6 +72,7 @@ class stream_flight final : public stream_attempt, public rider {
   bool headers_sent_ = false;
   bool half_closed_ = false;
   bool ended_ = false;  // by the server; the client may have messages to read
+  bool cut_ = false;    // and stuck
   bool reading_ = false;
   bool writing_ = false;
   write_mode mode_;
@@ -84,6 +90,7 @@ class stream_flight final : public stream_attempt, public rider {
   timer taken_at_{bound<void()>::to<&stream_flight::on_taken>(*this)};
   timer sent_at_{bound<void()>::to<&stream_flight::on_sent>(*this)};
   timer deadline_{bound<void()>::to<&stream_flight::on_deadline>(*this)};
+  timer cut_at_{bound<void()>::to<&stream_flight::on_cut>(*this)};
   tag<&stream_flight::on_headers> headers_back_{*this};
   tag<&stream_flight::on_got> got_back_{*this};
   tag<&stream_flight::on_wrote> wrote_back_{*this};

@@ -27,7 +27,16 @@ class transport::flight final : public unary_attempt, public rider {
     });
   }
 
-  void cancel() noexcept override { finish({.code = status_code::cancelled, .message = "Cancelled on client"}); }
+  void cancel() noexcept override {
+    if (!under_way_) return;
+    duration const stuck = received_ ? answer_.stuck : duration::zero();
+    answer_ = {.code = status_code::cancelled, .message = "Cancelled on client", .stuck = stuck};
+    if (stuck == duration::zero()) return finish(std::move(answer_));
+    net_.last_stuck_ = net_.events().now();
+    if (std::exchange(cut_, true)) return;
+    net_.events().disarm(deadline_);
+    net_.events().arm(answered_, saturating_add(net_.last_stuck_, stuck));
+  }
 
   std::string peer() const override { return peer_; }
   void release() noexcept override { delete this; }
@@ -48,9 +57,12 @@ class transport::flight final : public unary_attempt, public rider {
     finish({.code = status_code::unavailable, .message = std::string(why), .never_left = true});
   }
   void on_answered() {
-    if (!channel_.silent()) finish(std::move(answer_));
+    if (cut_ || !channel_.silent()) finish(std::move(answer_));
   }
-  void on_deadline() { finish({.code = status_code::deadline_exceeded, .message = "Deadline Exceeded"}); }
+  void on_deadline() {
+    if (received_ && answer_.stuck > duration::zero()) return;  // the client's own deadline cuts it off
+    finish({.code = status_code::deadline_exceeded, .message = "Deadline Exceeded"});
+  }
 
   void finish(answer with) {
     if (!std::exchange(under_way_, false)) return;
@@ -83,6 +95,7 @@ class transport::flight final : public unary_attempt, public rider {
   std::string peer_;
   bool under_way_ = false;
   bool received_ = false;
+  bool cut_ = false;
   timer answered_{bound<void()>::to<&flight::on_answered>(*this)};
   timer deadline_{bound<void()>::to<&flight::on_deadline>(*this)};
   tag<&flight::on_back> back_{*this};

@@ -199,6 +199,15 @@ TEST_CASE("call: an attempt that was cut off ends the call with the first reason
   CHECK(one.step(call_event::attempt_done{.code = status_code::cancelled}) == end(call_end::cancelled));
 }
 
+TEST_CASE("call: an attempt that was cut off and does not come back is not waited for", "[call]") {
+  fixture with;
+  with.lead_to(call_state::attempting);
+  CHECK(with.step(call_event::deadline{}) == "cut");
+  CHECK(with.step(call_event::elapsed{}) == end(call_end::deadline));
+  CHECK(with.step(call_event::attempt_done{.code = status_code::cancelled}).empty());
+  CHECK(with.step(call_event::ended{}) == "complete");
+}
+
 TEST_CASE("call: an attempt that succeeded before the cut took effect counts", "[call]") {
   fixture one;
   one.lead_to(call_state::attempting);
