@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <type_traits>
+#include <utility>
 
 namespace millrace {
 
@@ -31,11 +32,10 @@ class event_pump {
     }
     busy_ = true;
     step(event);
-    while (count_ > 0) {
-      Event const next = waiting_[first_];
+    // each stays in its place until its step is over
+    for (; count_ > 0; --count_) {
+      step(std::as_const(waiting_[first_]));
       first_ = (first_ + 1) % Capacity;
-      --count_;
-      step(next);
     }
     busy_ = false;
   }

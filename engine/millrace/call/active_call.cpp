@@ -80,7 +80,7 @@ void active_call::cancel_as(cancel_depth depth) {
   }
 }
 
-void active_call::step(decltype(call_event_at::what) what) {
+void active_call::step(decltype(call_event_at::what) const& what) {
   pump_.feed({loop_.now(), what}, [this](call_event_at const& event) {
     for (call_action_any const& action : machine_.step(event)) {
       std::visit([this](auto const& one) { do_it(one); }, action);

@@ -73,7 +73,7 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   bool single_request() const noexcept { return kind_ == call_kind::unary || kind_ == call_kind::server_stream; }
   bool single_response() const noexcept { return kind_ == call_kind::unary || kind_ == call_kind::client_stream; }
 
-  void step(decltype(call_event_at::what) what);
+  void step(decltype(call_event_at::what) const& what);
   void cancel_as(cancel_depth depth);
 
   /// The attempt's completion is here. False: the loop is at its end, and so is the call.
