@@ -6,20 +6,6 @@
 #include <stdexcept>
 
 namespace millrace {
-namespace {
-
-hook_result invoke(interceptor& one, hook which, hook_arguments const& with) noexcept {
-  switch (which) {
-    case hook::start: return impl::invoke_hook<hook::start>(one, with);
-    case hook::send_message: return impl::invoke_hook<hook::send_message>(one, with);
-    case hook::initial_metadata: return impl::invoke_hook<hook::initial_metadata>(one, with);
-    case hook::recv_message: return impl::invoke_hook<hook::recv_message>(one, with);
-    case hook::done: return impl::invoke_hook<hook::done>(one, with);
-  }
-  return proceed;
-}
-
-}  // namespace
 
 void chain::add(std::shared_ptr<interceptor> one) {
   if (one == nullptr) throw std::invalid_argument("chain::add: the interceptor is null; give it one, or do not add");
@@ -28,14 +14,25 @@ void chain::add(std::shared_ptr<interceptor> one) {
   hooks_ |= hooks;
 }
 
-stage_outcome chain::run(hook which, hook_arguments const& with, std::size_t from) noexcept {
+template <hook Hook>
+stage_outcome chain::run_stage(hook_arguments const& with, std::size_t from) noexcept {
   std::size_t const count = members_.size();
-  bool const reverse = runs_in_reverse(which);
   for (std::size_t at = from; at < count; ++at) {
-    member& next = members_[reverse ? count - 1 - at : at];
-    if (!next.hooks.contains(which)) continue;
-    hook_result result = invoke(*next.one, which, with);
+    member& next = members_[runs_in_reverse(Hook) ? count - 1 - at : at];
+    if (!next.hooks.contains(Hook)) continue;
+    hook_result result = impl::invoke_hook<Hook>(*next.one, with);
     if (result.what() != hook_result::kind::proceed) return {std::move(result), at};
+  }
+  return {};
+}
+
+stage_outcome chain::run(hook which, hook_arguments const& with, std::size_t from) noexcept {
+  switch (which) {
+    case hook::start: return run_stage<hook::start>(with, from);
+    case hook::send_message: return run_stage<hook::send_message>(with, from);
+    case hook::initial_metadata: return run_stage<hook::initial_metadata>(with, from);
+    case hook::recv_message: return run_stage<hook::recv_message>(with, from);
+    case hook::done: return run_stage<hook::done>(with, from);
   }
   return {};
 }

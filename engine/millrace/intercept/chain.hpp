@@ -40,6 +40,9 @@ class chain {
     hook_set hooks;
   };
 
+  template <hook Hook>
+  stage_outcome run_stage(hook_arguments const& with, std::size_t from) noexcept;
+
   std::vector<member> members_;
   hook_set hooks_;
 };
