@@ -29,7 +29,7 @@ chain_action chain_machine::begin(hook stage, hook_arguments const& arguments) n
   arguments_.context->stage_ = stage;
   outcome_.reset();
   next_ = stage == hook::done ? chain_.size() - owed_ : 0;
-  return settle(proceed);
+  return go_on();
 }
 
 chain_action chain_machine::resume(hook_result result) noexcept {
@@ -37,7 +37,9 @@ chain_action chain_machine::resume(hook_result result) noexcept {
   if (!held) ++dropped_resumes_;
   // a call has one handle, and this came from it: the next hold may have it
   if (arguments_.context != nullptr) arguments_.context->handle_out_ = false;
-  return held ? settle(std::move(result)) : chain_action{chain_action::kind::refused};
+  if (!held) return {chain_action::kind::refused};
+  accept(std::move(result));
+  return go_on();
 }
 
 void chain_machine::abandon() noexcept {
@@ -57,20 +59,29 @@ bool chain_machine::may_begin(hook stage, hook_arguments const& arguments) const
   return false;
 }
 
-// takes one hook's answer, or the stage's first step as a `proceed`, and goes on as far as that leads
-chain_action chain_machine::settle(hook_result result) noexcept {
-  for (;;) {
-    switch (result.what()) {
-      case hook_result::kind::hold: enter(state::held); return {chain_action::kind::held};
-      case hook_result::kind::finish:
-        outcome_ = result.take_status();
-        if (stage_ != hook::done) return end_stage();
-        arguments_.outcome = outcome_.get();
-        break;
-      case hook_result::kind::proceed: break;
+// as far as the hooks proceed
+chain_action chain_machine::go_on() noexcept {
+  while (next_ < chain_.size()) {
+    hook_result result = run();
+    if (result.what() == hook_result::kind::hold) {
+      enter(state::held);
+      return {chain_action::kind::held};
     }
-    if (next_ >= chain_.size()) return end_stage();
-    result = run();
+    accept(std::move(result));
+  }
+  enter(stage_ == hook::done ? state::over : state::between);
+  if (outcome_ == nullptr) return {chain_action::kind::passed};
+  return {chain_action::kind::finished, std::move(outcome_)};
+}
+
+// a hook's answer that is no `hold`. A `finish` is the stage's end, but for `done`, where the others see what it says
+void chain_machine::accept(hook_result&& result) noexcept {
+  if (result.what() != hook_result::kind::finish) return;
+  outcome_ = result.take_status();
+  if (stage_ == hook::done) {
+    arguments_.outcome = outcome_.get();
+  } else {
+    next_ = chain_.size();
   }
 }
 
@@ -84,12 +95,6 @@ hook_result chain_machine::run() noexcept {
   if (stage_ == hook::done) owed_ = chain_.size() - next_;
   if (outcome.result.what() != hook_result::kind::hold) return std::move(outcome.result);
   return context.handle_taken_ && context.handle_out_ ? std::move(outcome.result) : unheld();
-}
-
-chain_action chain_machine::end_stage() noexcept {
-  enter(stage_ == hook::done ? state::over : state::between);
-  if (outcome_ == nullptr) return {chain_action::kind::passed};
-  return {chain_action::kind::finished, std::move(outcome_)};
 }
 
 // for a `hold` that nobody could resume; in `done` the call has its status, and waiting could change nothing

@@ -59,9 +59,9 @@ class chain_machine {
 
  private:
   bool may_begin(hook stage, hook_arguments const& arguments) const noexcept;
-  chain_action settle(hook_result result) noexcept;
+  chain_action go_on() noexcept;
+  void accept(hook_result&& result) noexcept;
   hook_result run() noexcept;
-  chain_action end_stage() noexcept;
   hook_result unheld() const noexcept;
   void enter(state next) noexcept { state_ = next; }
 
