@@ -24,6 +24,8 @@ class inplace_vector {
     std::construct_at(&values_[size_++], value);
   }
 
+  void clear() noexcept { size_ = 0; }
+
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
   T const& operator[](std::size_t at) const noexcept { return values_[at]; }

@@ -58,29 +58,35 @@ bool metadata::try_add(std::string_view key, std::string_view value) {
 }
 
 metadata_view metadata::view() const noexcept {
-  return {this, size_,
+  return {this, size(),
           [](void const* list, std::size_t at) noexcept { return (*static_cast<metadata const*>(list))[at]; }};
 }
 
 void metadata::clear() noexcept {
-  size_ = 0;
+  first_.clear();
   more_.clear();
-  text_.release();
+  used_ = 0;
+  overflow_.reset();
 }
 
 void metadata::append(std::string_view key, std::string_view value) {
   entry const kept{keep(key), keep(value)};
-  if (size_ < inline_entries) {
-    first_[size_] = kept;
+  if (first_.size() < inline_entries) {
+    first_.push_back(kept);
   } else {
     more_.push_back(kept);
   }
-  ++size_;
 }
 
 std::string_view metadata::keep(std::string_view text) {
   if (text.empty()) return {};
-  auto* const copy = static_cast<char*>(text_.allocate(text.size(), 1));
+  char* copy = bytes_.data() + used_;
+  if (text.size() <= bytes_.size() - used_) {
+    used_ += text.size();
+  } else {
+    if (!overflow_) overflow_.emplace(std::pmr::new_delete_resource());
+    copy = static_cast<char*>(overflow_->allocate(text.size(), 1));
+  }
   std::copy(text.begin(), text.end(), copy);
   return {copy, text.size()};
 }

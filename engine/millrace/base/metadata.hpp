@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/base/inplace_vector.hpp>
 #include <millrace/base/metadata_view.hpp>
 
 #include <array>
@@ -59,13 +60,13 @@ class metadata {
   /// As `add`, but false where that throws. For values that must not show up in an error, such as credentials.
   bool try_add(std::string_view key, std::string_view value);
 
-  std::size_t size() const noexcept { return size_; }
-  bool empty() const noexcept { return size_ == 0; }
+  std::size_t size() const noexcept { return first_.size() + more_.size(); }
+  bool empty() const noexcept { return first_.empty(); }
   entry operator[](std::size_t at) const noexcept {
     return at < inline_entries ? first_[at] : more_[at - inline_entries];
   }
   iterator begin() const noexcept { return {this, 0}; }
-  iterator end() const noexcept { return {this, size_}; }
+  iterator end() const noexcept { return {this, size()}; }
 
   /// The first value under `key`.
   std::optional<std::string_view> find(std::string_view key) const noexcept { return view().find(key); }
@@ -82,11 +83,12 @@ class metadata {
   void append(std::string_view key, std::string_view value);
   std::string_view keep(std::string_view text);
 
+  // every call has one, and most add nothing to it: what is empty is not initialised
   std::array<char, inline_bytes> bytes_;
-  std::pmr::monotonic_buffer_resource text_{bytes_.data(), bytes_.size(), std::pmr::new_delete_resource()};
-  std::array<entry, inline_entries> first_{};
+  std::size_t used_ = 0;                                         // of them
+  std::optional<std::pmr::monotonic_buffer_resource> overflow_;  // for texts that did not fit
+  inplace_vector<entry, inline_entries> first_;
   std::vector<entry> more_;
-  std::size_t size_ = 0;
 };
 
 }  // namespace millrace
