@@ -548,10 +548,7 @@ void active_call::fill_info(call_end why) {
   info_->peer = last != nullptr ? last->peer() : std::string{};
 }
 
-// before the interceptors that are told how the call ended, and again after one of them that says OK instead: without a
-// response that was read there is no such end
-void active_call::parse_response() {
-  if (!single_response() || parsed_ || !result_.ok()) return;
+void active_call::read_response() {
   if (incoming_.empty()) {
     result_ = {status_code::internal, "No message returned for unary request", {}};
   } else if (config_ != nullptr && exceeds(incoming_, config_->max_response_bytes)) {

@@ -87,7 +87,11 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   bool wants(hook stage) const noexcept {
     return client_->params().interceptors.wants(stage) && chain_.where() != chain_machine::state::fresh;
   }
-  void parse_response();
+  /// Before the interceptors that are told how the call ended, and again after one of them that says OK instead: without a response
+  /// that was read there is no such end.
+  void parse_response() {
+    if (single_response() && !parsed_ && result_.ok()) read_response();
+  }
   template <class Parse>
   static bool parse_safely(millrace::status& why_not, Parse read);
 
@@ -173,6 +177,7 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   void on_deadline() { step(call_event::deadline{}); }
   void tell_denied(retry_denial why);
   void fill_info(call_end why);
+  void read_response();
   millrace::status status_of(call_end why);
   time_point limit_to(time_point deadline) noexcept;
 

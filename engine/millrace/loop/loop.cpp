@@ -62,18 +62,6 @@ class loop::entered {
   bool mine_ = false;
 };
 
-void loop::queue::push(operation& op) noexcept {
-  op.next = nullptr;
-  (first == nullptr ? first : last->next) = &op;
-  last = &op;
-}
-
-operation* loop::queue::try_pop() noexcept {
-  operation* const op = first;
-  if (op != nullptr) first = op->next;
-  return op;
-}
-
 loop::loop(std::unique_ptr<port> events)
     : port_(std::move(events)), frames_(std::make_unique<boost::asio::io_context>(1)), random_(std::random_device{}()) {
   now_ = port_->now();
@@ -151,7 +139,6 @@ void loop::end_phase() noexcept {
 }
 
 void loop::tell_of_long_phase() noexcept {
-  if (turn_end_listeners_.empty()) return;
   time_point const now = port_->now();
   if (now - end_awaited_since_ < long_phase) return;
   end_awaited_since_ = now;
@@ -160,7 +147,7 @@ void loop::tell_of_long_phase() noexcept {
 
 void loop::run_ready() {
   for (std::size_t left = batch; left > 0; --left) {
-    tell_of_long_phase();
+    heed_long_phase();
     if (interrupted_.load(std::memory_order_relaxed)) return;
     if (operation* const op = refused_.try_pop()) {
       static_cast<tracked_operation*>(op)->refused_ = false;
@@ -203,7 +190,7 @@ bool loop::may_sleep() const noexcept {
 }
 
 void loop::come_back(operation& op, completion how) {
-  tell_of_long_phase();
+  heed_long_phase();
   if (sleeping_.load(std::memory_order_relaxed)) {
     sleeping_.store(false, std::memory_order_relaxed);
     now_ = port_->now();

@@ -198,8 +198,16 @@ class loop : public boost::asio::execution_context {
  private:
   class entered;
   struct queue {
-    void push(operation& op) noexcept;
-    operation* try_pop() noexcept;
+    void push(operation& op) noexcept {
+      op.next = nullptr;
+      (first == nullptr ? first : last->next) = &op;
+      last = &op;
+    }
+    operation* try_pop() noexcept {
+      operation* const op = first;
+      if (op != nullptr) first = op->next;
+      return op;
+    }
     bool empty() const noexcept { return first == nullptr; }
     operation* first = nullptr;
     operation* last = nullptr;
@@ -213,6 +221,9 @@ class loop : public boost::asio::execution_context {
   void turn(time_point until);
   void run_ready();
   void end_phase() noexcept;
+  void heed_long_phase() noexcept {
+    if (!turn_end_listeners_.empty()) tell_of_long_phase();
+  }
   void tell_of_long_phase() noexcept;
   void take_injected() noexcept;
   void wait_for_events(time_point until);
