@@ -34,7 +34,9 @@ class permit : private list_base<permit_tag> {
   /// `on_revoke` is called when the pool gives up waiting for this permit (its drain's grace is over, or the pool goes): end the
   /// attempt and release. May be called from a destructor, so it must not call user code.
   explicit permit(bound<void()> on_revoke) noexcept : on_revoke_(on_revoke) {}
-  ~permit() { release(status_code::cancelled); }
+  ~permit() {
+    if (held()) release(status_code::cancelled);
+  }
 
   bool held() const noexcept { return channel_ != nullptr; }
 

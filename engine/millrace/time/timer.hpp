@@ -5,6 +5,7 @@
 #include <millrace/base/intrusive_heap.hpp>
 #include <millrace/time/clock.hpp>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace millrace {
@@ -18,7 +19,9 @@ class timer : private heap_hook {
   explicit timer(bound<void()> on_due) noexcept : on_due_(on_due) {}
   timer(timer const&) = delete;
   timer& operator=(timer const&) = delete;
-  ~timer();
+  ~timer() {
+    if (armed()) leave();
+  }
 
   bool armed() const noexcept { return queue_ != nullptr; }
 
@@ -31,10 +34,12 @@ class timer : private heap_hook {
   template <class T, class Before>
   friend class intrusive_heap;
 
+  void leave() noexcept;
+
   timer_queue* queue_ = nullptr;
   time_point due_{};
-  std::uint64_t order_ : 63 = 0;  // equal times leave in the order they were armed
-  std::uint64_t dated_ : 1 = 0;   // in the queue's calendar
+  std::uint64_t order_ = 0;  // equal times leave in the order they were armed
+  std::size_t page_ = 0;     // of the queue's calendar
   bound<void()> on_due_;
 };
 

@@ -7,37 +7,34 @@
 
 namespace millrace {
 
-timer::~timer() {
-  if (queue_ != nullptr) queue_->disarm(*this);
-}
+void timer::leave() noexcept { queue_->disarm(*this); }
 
 timer_queue::~timer_queue() {
   while (timer* const one = first()) disarm(*one);
 }
 
 void timer_queue::arm(timer& timer, time_point at) noexcept {
-  disarm(timer);
+  if (timer.armed()) disarm(timer);
   if (at == never) return;
   // while due timers run, one armed for the past stands behind them, or it would starve them
   timer.due_ = std::max(at, running_at_);
-  timer.order_ = next_order_++ & (~std::uint64_t{0} >> 1u);
+  timer.order_ = next_order_++;
   timer.queue_ = this;
   ++size_;
   std::int64_t const day = day_of(timer.due_);
-  timer.dated_ = day >= today_ && day - today_ < static_cast<std::int64_t>(days);
-  if (!timer.dated_) return undated_.insert(timer);
-  calendar_[page_of(day)].insert(timer);
-  mark(page_of(day), true);
+  bool const dated = day >= today_ && day - today_ < static_cast<std::int64_t>(days);
+  timer.page_ = dated ? page_of(day) : days;
+  calendar_[timer.page_].insert(timer);
+  if (dated) mark(timer.page_, true);
 }
 
 void timer_queue::disarm(timer& timer) noexcept {
-  if (timer.queue_ == nullptr) return;
+  if (!timer.armed()) return;
   timer.queue_ = nullptr;
   --size_;
-  if (!timer.dated_) return undated_.remove(timer);
-  std::size_t const page = page_of(day_of(timer.due_));
-  calendar_[page].remove(timer);
-  if (calendar_[page].empty()) mark(page, false);
+  heap& page = calendar_[timer.page_];
+  page.remove(timer);
+  if (page.empty() && timer.page_ != days) mark(timer.page_, false);
 }
 
 time_point timer_queue::next_due() const noexcept {
@@ -47,7 +44,7 @@ time_point timer_queue::next_due() const noexcept {
 
 timer* timer_queue::first() const noexcept {
   timer* const dated = calendar_[page_of(first_day())].top();
-  timer* const undated = undated_.top();
+  timer* const undated = calendar_[days].top();
   if (dated == nullptr || undated == nullptr) return dated != nullptr ? dated : undated;
   return timer::before{}(*undated, *dated) ? undated : dated;
 }

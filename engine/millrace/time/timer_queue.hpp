@@ -49,9 +49,10 @@ class timer_queue {
   std::int64_t first_day() const noexcept;
   void mark(std::size_t page, bool used) noexcept;
 
-  std::array<heap, days> calendar_;                     // from today on, each day on a page of its own
+  // from today on, each day on a page of its own; the last for those that were before today, or beyond the calendar, when they
+  // were armed
+  std::array<heap, days + 1> calendar_;
   std::array<std::uint64_t, days / word_bits> used_{};  // the pages that are not empty, a bit each
-  heap undated_;                                        // before today, or beyond the calendar when they were armed
   std::int64_t today_ = 0;
   std::uint64_t next_order_ = 0;
   std::size_t size_ = 0;
