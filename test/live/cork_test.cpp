@@ -97,6 +97,11 @@ TEST_CASE("cork: from the second write of a turn to its end", "[live][cork]") {
   });
   loop.run();
   CHECK_FALSE(is_corked(one.first.near()));
+  asio::post(loop, [&] {
+    one.write(1);  // the first of this turn
+    CHECK_FALSE(is_corked(one.first.near()));
+  });
+  loop.run();
   CHECK(one.cork->stats().corks == 1);
   CHECK(one.cork->stats().longest > duration::zero());
 }
