@@ -5,6 +5,7 @@
 #include <millrace/health/outlier_detector.hpp>
 #include <millrace/loop/tag.hpp>
 #include <millrace/loop/wait.hpp>
+#include <millrace/pool/chore.hpp>
 #include <millrace/pool/concurrency_limit.hpp>
 #include <millrace/pool/connection_age.hpp>
 #include <millrace/pool/lease.hpp>
@@ -178,50 +179,13 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   class lease_wait;
   template <class Handler>
   class acquire_operation;
-  class chore;
   enum class phase { fresh, open, draining, revoking, closed };
 
-  void request_dial(slot& one) override;
-  void release_dial(slot& one) noexcept override;
-  channel* open_channel(slot& one) override;
-  void on_slot_changed(slot& one, slot_state from, slot_state to, std::string_view why, duration spent) override;
-  void on_slot_proven(slot& one) override;
-  void on_received(slot& one) noexcept override;
-  void on_outcome(slot& one, call_outcome outcome, duration held) noexcept override {
-    note_outcome(one, outcome, held);
-  }
-  void on_permit_released(slot& one) noexcept override;
-  std::uint32_t open_replacement(std::uint32_t endpoint, std::uint32_t of, rotation_reason why) override;
-  void drain_slot(std::uint32_t number) override { slots_[number]->drain(); }
-  void on_endpoints(endpoint_set set) override;
-  void on_resolve_failed(std::string_view why) override;
-  void on_stop() noexcept override;
-
-  void publish_to(std::shared_ptr<slot_publication> whom);
-  void publish();
-  slot_state state_for_others(slot const& one, bool chosen) const;
-  void on_outside_calls();
-  void count_outside_calls();
-  void heed_outside_calls();
-  std::uint32_t outside_in_flight() const noexcept;
+  // pool.cpp: its making, and the house that it keeps
   balance::any_picker make_picker();
-
-  void apply(endpoint_set set);
-  void follow(roster::change const& change);
-  void retire(roster_entry& one);
-  slot_bounds bounds() const noexcept;
-  std::uint32_t slots_asked_for();
-  void fill();
-  std::uint32_t kept();
-  std::vector<roster_entry*> in_turn();
-  bool make_room(std::uint32_t round);
-  bool too_many_connections();
-  slot& open_slot(roster_entry& at);
-  void on_connected(slot& one, roster_entry& at);
-  void on_disconnected(slot& one, roster_entry& at, duration lifetime, bool by_server);
-  void note_outcome(slot& one, call_outcome how, duration held);
-  void note_pings(slot& one);
-  void note_response(slot& one, roster_entry& at, call_outcome outcome, duration held);
+  void keep_house_soon() noexcept { house_chore_.soon(); }
+  void keep_house();
+  void sweep();
   template <class Visit>
   void for_each_slot(Visit visit) {
     for (auto const& one : slots_) {
@@ -234,46 +198,89 @@ class pool final : private slot_host, private rotation_host, private resolver_li
       if (one.endpoint_number() == of.number) visit(one);
     });
   }
-  void rebuild_soon() noexcept;
-  void rebuild();
+
+  // pool_endpoints.cpp: where they come from, what each is given, and how it goes
+  void on_endpoints(endpoint_set set) override;
+  void on_resolve_failed(std::string_view why) override;
+  void apply(endpoint_set set);
+  void follow(roster::change const& change);
+  void retire(roster_entry& one);
   void look_after(roster_entry& one);
   void equip(roster_entry& one);
-  void on_health_changed(endpoint_health& of);
+  void enlist_endpoint_drain(wait& one, std::string const& address, duration grace);
+  void on_endpoint_grace_over(roster_entry& one);
   void tell_gone(roster_entry const& one);
-  void tell_spared(health::outlier_change const& one);
-  void sweep_outliers();
-  void note_health(roster_entry& at, status_code outcome);
-  void ask_for_health(roster_entry& of);
-  bool try_take(waiter& one);
-  bool may_open_beside(roster_entry const& at) const noexcept;
-  slot* with_room(std::size_t picked) noexcept;
-  bool hopeless();
-  bool asking() const noexcept;
-  bool admits() const noexcept;
-  void on_waited_out(waiter& one) { refuse(one, errc::waited_too_long); }
-  void refuse(waiter& one, errc why);
-  errc why_closed() const noexcept;
-  void tell_refused(errc why, duration waited);
-  void refuse_waiters(errc why);
+
+  // pool_slots.cpp: how many there are on which endpoint, who dials, and what follows when one changes
+  slot_bounds bounds() const noexcept;
+  std::uint32_t slots_asked_for();
+  std::uint32_t kept();
+  std::vector<roster_entry*> in_turn();
+  void fill();
+  bool make_room(std::uint32_t round);
+  bool too_many_connections();
+  void drain_one_of(roster_entry& at);
+  slot& open_slot(roster_entry& at);
+  channel* open_channel(slot& one) override;
+  void request_dial(slot& one) override;
+  void release_dial(slot& one) noexcept override;
+  void grant_dials();
+  void on_slot_changed(slot& one, slot_state from, slot_state to, std::string_view why, duration spent) override;
+  void on_connected(slot& one, roster_entry& at);
+  void on_disconnected(slot& one, roster_entry& at, duration lifetime, bool by_server);
+  void on_slot_proven(slot& one) override;
+  std::uint32_t open_replacement(std::uint32_t endpoint, std::uint32_t of, rotation_reason why) override;
+  void drain_slot(std::uint32_t number) override { slots_[number]->drain(); }
   void grow(std::uint32_t waiting);
   void scale(std::uint32_t waiting);
   void on_rescale() { scale(waiters_.size()); }
   std::vector<endpoint_load> loads();
-  void drain_one_of(roster_entry& at);
 
-  void soon(chore*& place, void (pool::*what)()) noexcept;
-  void keep_house_soon() noexcept;
-  void keep_house();
-  void sweep();
-  void grant_dials();
+  // pool_admission.cpp: a call's way in: the pick, the queue, the refusal
+  void rebuild_soon() noexcept;
+  void rebuild();
+  bool try_take(waiter& one);
+  bool admits() const noexcept;
+  slot* with_room(std::size_t picked) noexcept;
+  bool may_open_beside(roster_entry const& at) const noexcept;
+  bool hopeless();
+  bool asking() const noexcept;
   void serve_waiters();
   void refuse_the_hopeless();
-  void serve_ready_waits();
+  void on_waited_out(waiter& one) { refuse(one, errc::waited_too_long); }
+  void refuse(waiter& one, errc why);
+  void refuse_waiters(errc why);
+  void tell_refused(errc why, duration waited);
+  errc why_closed() const noexcept;
 
+  // pool_outcomes.cpp: what is learned from how calls end, and from health services
+  void on_received(slot& one) noexcept override;
+  void on_outcome(slot& one, call_outcome outcome, duration held) noexcept override {
+    note_outcome(one, outcome, held);
+  }
+  void on_permit_released(slot& one) noexcept override;
+  void note_outcome(slot& one, call_outcome how, duration held);
+  void note_response(slot& one, roster_entry& at, call_outcome outcome, duration held);
+  void note_pings(slot& one);
+  void note_health(roster_entry& at, status_code outcome);
+  void ask_for_health(roster_entry& of);
+  void on_health_changed(endpoint_health& of);
+  void sweep_outliers();
+  void tell_spared(health::outlier_change const& one);
+
+  // pool_outside.cpp: its part in calls that others make on its slots
+  void publish_to(std::shared_ptr<slot_publication> whom);
+  void publish();
+  slot_state state_for_others(slot const& one, bool chosen) const;
+  void on_outside_calls();
+  void count_outside_calls();
+  void heed_outside_calls();
+  std::uint32_t outside_in_flight() const noexcept;
+
+  // pool_drain.cpp: waiting until it is ready, and for its end
   void enlist(ready_wait& one, ready_params wanted);
+  void serve_ready_waits();
   void end(wait& one, error_code result) noexcept;
-  void enlist_endpoint_drain(wait& one, std::string const& address, duration grace);
-  void on_endpoint_grace_over(roster_entry& one);
   void enlist_drain(wait& one, duration grace);
   void start_drain();
   void on_drain_timer();
@@ -281,10 +288,13 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   void check_drained();
   void finish_drain();
   void end_endpoint_drains(error_code result);
+  void on_stop() noexcept override;
 
   loop& loop_;
   pool_params const params_;
   std::unique_ptr<channel_factory> channels_;
+  chore house_chore_{loop_, bound<void()>::to<&pool::keep_house>(*this)};
+  chore drain_chore_{loop_, bound<void()>::to<&pool::start_drain>(*this)};
   retry::budget budget_;  // outlives the endpoints, whose health checks are charged to it
   roster roster_;
   bool resolved_ = false;  // the endpoints were told once
@@ -314,8 +324,6 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   phase phase_ = phase::fresh;
   bool to_rebuild_ = false;  // what the picker knows is old
   bool to_publish_ = false;
-  chore* house_chore_ = nullptr;  // queued on the loop, as the next; they outlive the pool
-  chore* drain_chore_ = nullptr;
   duration drain_grace_{};
   time_point drain_started_{};
   timer drain_timer_{bound<void()>::to<&pool::on_drain_timer>(*this)};

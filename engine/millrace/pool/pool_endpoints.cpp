@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pool's endpoints: where they come from, what each is given, and how it goes.
+#include <millrace/pool/pool.hpp>
+
+#include <millrace/balance/pick_first.hpp>
+#include <millrace/metrics/observer.hpp>
+#include <millrace/resolve/addresses.hpp>
+
+#include <stdexcept>
+#include <utility>
+
+namespace millrace {
+
+void pool::on_endpoints(endpoint_set set) try {
+  validate(set, "the resolver's answer");
+  apply(std::move(set));
+} catch (std::invalid_argument const& nonsense) {
+  on_resolve_failed(nonsense.what());
+}
+
+void pool::on_resolve_failed(std::string_view why) {
+  resolve_failure_ = why;
+  if (params_.observer != nullptr) params_.observer->on(events::resolve_failed{.at = loop_.now(), .why = why});
+  keep_house_soon();
+}
+
+void pool::update_endpoints(endpoint_set set) {
+  validate(set, "pool::update_endpoints");
+  apply(std::move(set));
+}
+
+void pool::apply(endpoint_set set) {
+  if (phase_ != phase::fresh && phase_ != phase::open) return;
+  resolved_ = true;
+  resolve_failure_.clear();
+  // whoever goes down the list one by one should not meet all of a family that does not work here before the other
+  bool const one_by_one = !params_.make_picker && params_.balance == balance::pick_first::name;
+  roster::change const change = roster_.apply(one_by_one ? resolve::interleaved(std::move(set)) : std::move(set));
+  follow(change);
+  auto const removed = static_cast<std::uint32_t>(change.removed.size());
+  if (params_.observer != nullptr && phase_ == phase::open && (change.added > 0 || removed > 0)) {
+    params_.observer->on(events::endpoints_changed{.at = loop_.now(),
+                                                   .endpoints = static_cast<std::uint32_t>(roster_.wanted().size()),
+                                                   .added = change.added,
+                                                   .removed = removed});
+  }
+}
+
+void pool::follow(roster::change const& change) {
+  for (roster_entry* const one : roster_.wanted()) look_after(*one);
+  for (roster_entry* const gone : change.removed) retire(*gone);
+  fill();
+  rebuild_soon();
+}
+
+// calls in flight there go on, and say nothing about it beside the others any more
+void pool::retire(roster_entry& one) {
+  if (outlier_ && outlier_->has(one.number)) {
+    outlier_->remove(one.number);
+    one.health->set_outlier(false, {});
+  }
+  for_each_slot(one, [](slot& each) { each.drain(); });
+  to_sweep_ = true;
+  keep_house_soon();
+}
+
+void pool::look_after(roster_entry& one) {
+  if (one.rotation == nullptr) equip(one);
+  if (outlier_ && !outlier_->has(one.number)) outlier_->add(one.number);
+}
+
+void pool::equip(roster_entry& one) {
+  one.rotation =
+      std::make_unique<slot_rotation>(loop_, static_cast<rotation_host&>(*this), params_.rotation, one.number);
+  if (!health_.any()) return;
+  one.health = std::make_unique<endpoint_health>(loop_, health_, one.number, budget_,
+                                                 endpoint_health::listener::to<&pool::on_health_changed>(*this));
+}
+
+void pool::enlist_endpoint_drain(wait& one, std::string const& address, duration grace) {
+  roster_entry* const at = roster_.find(address);
+  if (at == nullptr || !at->listed) {
+    wait_list refused;
+    refused.push_back(one);
+    return end(one, phase_ == phase::fresh || phase_ == phase::open ? make_error_code(errc::unknown_endpoint)
+                                                                    : make_error_code(why_closed()));
+  }
+  at->drain_waits.push_back(one);
+  if (phase_ != phase::fresh && phase_ != phase::open) return end(one, why_closed());
+  if (std::exchange(at->drained, true)) return retire(*at);
+  at->revoked = false;
+  at->on_grace_over = bound<void(roster_entry&)>::to<&pool::on_endpoint_grace_over>(*this);
+  loop_.arm(at->grace, saturating_add(loop_.now(), grace));
+  retire(*at);
+  follow(roster_.refresh());
+}
+
+void pool::on_endpoint_grace_over(roster_entry& one) {
+  for_each_slot(one, [&](slot& each) {
+    one.revoked = one.revoked || each.in_flight() > 0;
+    each.revoke_permits();
+    each.end_drain();
+  });
+}
+
+error_code pool::readmit_endpoint(std::string_view address) {
+  roster_entry* const at = roster_.find(address);
+  if (at == nullptr || !(at->listed || at->drained)) return errc::unknown_endpoint;
+  if (!std::exchange(at->drained, false)) return {};
+  loop_.disarm(at->grace);
+  at->drain_waits.for_each([this](wait& one) { end(one, errc::cancelled); });
+  follow(roster_.refresh());
+  to_sweep_ = true;
+  keep_house_soon();
+  return {};
+}
+
+// what spoke against it goes with it: the same address may come back, and is then as good as new
+void pool::tell_gone(roster_entry const& one) {
+  if (params_.observer == nullptr || one.health == nullptr) return;
+  health::severity const was = one.health->verdict().severity();
+  if (was == health::severity::healthy) return;
+  params_.observer->on(events::health_changed{.at = loop_.now(),
+                                              .endpoint = one.address,
+                                              .from = to_string(was),
+                                              .to = to_string(health::severity::healthy),
+                                              .reason = {},
+                                              .why = {}});
+}
+
+}  // namespace millrace
