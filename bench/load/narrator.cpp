@@ -69,6 +69,10 @@ void narrator::on(events::priority_changed const& event) noexcept {
   say(event.at, fmt::format("calls go to priority {} instead of {}", event.to, event.from));
 }
 
+void narrator::on(events::endpoint_chosen const& event) noexcept {
+  say(event.at, fmt::format("calls of priority {} go to {}", event.priority, event.endpoint));
+}
+
 void narrator::on(events::slot_replaced const& event) noexcept {
   say(event.at,
       fmt::format("{} (slot {}): slot {} is to take over: {}", event.endpoint, event.slot, event.by, event.why));

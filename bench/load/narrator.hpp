@@ -36,6 +36,7 @@ class narrator final : public observer {
   void on(events::health_changed const& event) noexcept override;
   void on(events::panic_changed const& event) noexcept override;
   void on(events::priority_changed const& event) noexcept override;
+  void on(events::endpoint_chosen const& event) noexcept override;
   void on(events::slot_replaced const& event) noexcept override;
   void on(events::slot_changed const& event) noexcept override;
   void on(events::attempt_finished const& event) noexcept override;

@@ -2,6 +2,7 @@
 // Hedges and the time of an attempt, against a server that answers and one that never does.
 #include <support/call_once.hpp>
 #include <support/echo_server.hpp>
+#include <support/first_of_all.hpp>
 #include <support/http2_server.hpp>
 #include <support/wait.hpp>
 
@@ -16,7 +17,7 @@ struct silent_and_fast {
   explicit silent_and_fast(bool minimal_stack = true)
       : pool{loop,
              {.target = silent.address() + "," + fast.address(),
-              .balance = "pick_first",
+              .make_picker = test::first_of_all::make,
               .minimal_stack = minimal_stack}} {
     pool.async_ready({.min_ready = 2}, [](error_code error) { REQUIRE_FALSE(error); });
     loop.run();
@@ -55,7 +56,7 @@ TEST_CASE("trap T43: a hedge that loses was at its server, was paid for when it 
   // one withdrawal in a minute is all that the budget has
   millrace::pool pool{loop,
                       {.target = slow.address() + "," + silent.address(),
-                       .balance = "pick_first",
+                       .make_picker = test::first_of_all::make,
                        .budget = {.percent = 0, .min_per_second = 0.025, .ttl = 60s}}};
   pool.async_ready({.min_ready = 2}, [](error_code error) { REQUIRE_FALSE(error); });
   loop.run();

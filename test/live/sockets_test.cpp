@@ -55,6 +55,30 @@ TEST_CASE("sockets: one slot is one connection, however many calls", "[live][soc
   CHECK(server.connections() == 1);
 }
 
+TEST_CASE("sockets: pick_first connects to one of three servers, and to the next one when that is gone",
+          "[live][sockets]") {
+  echo_server first;
+  echo_server second;
+  echo_server third;
+  millrace::loop loop;
+  millrace::pool pool{
+      loop, {.target = first.address() + "," + second.address() + "," + third.address(), .balance = "pick_first"}};
+  make_ready(loop, pool, 1);
+  for (int call = 0; call < 20; ++call) CHECK(call_once(loop, pool, saying("x"), {.timeout = patience}).has_value());
+  CHECK(pool.snapshot().chosen == std::vector<std::string>{first.address()});
+  CHECK(established_to(first.port()) == 1);
+  CHECK(first.connections() == 1);
+  CHECK(second.connections() + third.connections() == 0);
+  first.stop();
+  run_until(loop, "the next one", [&] {
+    auto const chosen = pool.snapshot().chosen;
+    return !chosen.empty() && chosen[0] == second.address();
+  });
+  CHECK(call_once(loop, pool, saying("x"), {.timeout = patience}).has_value());
+  CHECK(established_to(second.port()) == 1);
+  CHECK(third.connections() == 0);
+}
+
 TEST_CASE("sockets: two pools to one endpoint share nothing", "[live][sockets]") {
   echo_server server;
   millrace::loop loop;

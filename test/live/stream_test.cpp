@@ -6,6 +6,7 @@
 #include <millrace/metrics/observer.hpp>
 
 #include <support/catch.hpp>
+#include <support/first_of_all.hpp>
 #include <support/talk_server.hpp>
 #include <support/wait.hpp>
 
@@ -504,7 +505,7 @@ TEST_CASE("live: a server stream that does not begin is overtaken by a hedge", "
   test::talk_server fast;
   fast.let_go();
   millrace::loop loop;
-  millrace::pool pool{loop, {.target = slow.address() + "," + fast.address(), .balance = "pick_first"}};
+  millrace::pool pool{loop, {.target = slow.address() + "," + fast.address(), .make_picker = test::first_of_all::make}};
   client<Talk> talk(pool, {.hedging = retry::hedging_policy{.delay = 10ms}, .idempotent = true});
   call_info info;
   std::optional<grpc::Status> end;

@@ -433,6 +433,25 @@ TEST_CASE("stub channel: the state is the pool's, and can be waited for", "[live
   CHECK(pool.channel->GetState(false) != GRPC_CHANNEL_READY);
 }
 
+TEST_CASE("stub channel: with pick_first the state is that of the search, then of the one endpoint", "[live][stub]") {
+  silent_listener silent;
+  std::array<talk_server, 2> servers;
+  running_pool pool({.target = silent.address() + "," + target_of(servers), .balance = "pick_first"});
+  CHECK(pool.channel->GetState(false) == GRPC_CHANNEL_CONNECTING);
+  REQUIRE(pool.channel->WaitForConnected(in(patience)));
+  for (int call = 0; call < 10; ++call) CHECK(say(pool.channel).ok());
+  CHECK(servers[0].calls() == 10);
+  CHECK(pool.ask([](millrace::pool& of) { return of.snapshot().slots.size(); }) == 1);
+  servers[0].stop();
+  wait_until("the next one", [&] {
+    return pool.ask([](millrace::pool& of) { return of.snapshot().chosen; }) ==
+           std::vector<std::string>{servers[1].address()};
+  });
+  wait_until("the channel", [&] { return pool.channel->GetState(false) == GRPC_CHANNEL_READY; });
+  CHECK(say(pool.channel).ok());
+  CHECK(servers[1].calls() == 1);
+}
+
 // ---- the end
 
 TEST_CASE("stub channel: a drain waits for calls in flight, and refuses new ones", "[live][stub]") {

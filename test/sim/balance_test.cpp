@@ -241,7 +241,7 @@ TEST_CASE("story: pick_first fails over, stays, and comes back", "[sim][balance]
   CHECK(next_goes_to() == "b:1");
   world.net()["a"].up();
   world.run_for(60s);
-  CHECK(world.pool().ready() == 2);
+  CHECK(world.pool().ready() == 1);
   CHECK(next_goes_to() == "b:1");
   world.net()["b"].kill();
   world.run_for(10ms);

@@ -5,6 +5,8 @@
 #include <millrace/metrics/counters.hpp>
 #include <millrace/metrics/observer_list.hpp>
 
+#include <support/first_of_all.hpp>
+
 #include <deque>
 #include <optional>
 
@@ -41,7 +43,7 @@ class pair_world {
 
  private:
   static pool_params with(pool_params pool) {
-    pool.balance = "pick_first";  // a comes first, unless it is avoided
+    pool.make_picker = test::first_of_all::make;  // a comes first, unless it is avoided
     return pool;
   }
 };
@@ -437,8 +439,9 @@ TEST_CASE("hedge: a partial cancellation allows no further attempt, and keeps th
 
 TEST_CASE("hedge: an interceptor that holds the winner's answer holds nobody else", "[sim][hedge]") {
   auto holds = std::make_shared<holder>(hook::done);
-  world world{
-      {.pool = {.target = "a:1,b:1", .balance = "pick_first"}, .client = hedged(), .interceptors = list(holds)}};
+  world world{{.pool = {.target = "a:1,b:1", .make_picker = test::first_of_all::make},
+               .client = hedged(),
+               .interceptors = list(holds)}};
   world.pool().open();
   world.run_until(10ms);
   world.net()["a:1"].call_takes(5s);

@@ -8,6 +8,7 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -76,6 +77,13 @@ void random_hedging(client_params& client, rng random) {
   if (chance(random, 0.8)) client.hedging->delay = chance(random, 0.2) ? 0s : between(random, 0s, 500ms);
 }
 
+// the same
+void random_dialing(pool_params& pool, rng random) {
+  if (pool.balance != "pick_first") return;
+  pool.max_slots = std::max(pool.min_slots, 1 + random.below(3));
+  pool.dial_order.attempt_delay = between(random, 10ms, 2s);
+}
+
 world_params random_params(std::uint64_t seed, rng& random, std::uint32_t& endpoints, bool traced) {
   world_params params{.seed = seed, .traced = traced};
   endpoints = 1 + random.below(3);
@@ -94,6 +102,7 @@ world_params random_params(std::uint64_t seed, rng& random, std::uint32_t& endpo
   if (chance(random, 0.5)) random_traffic(params.pool, random);
   params.client.retry.max_attempts = 1 + random.below(5);
   random_hedging(params.client, rng(seed ^ 0xed9e));
+  random_dialing(params.pool, rng(seed ^ 0xd1a1));
   return params;
 }
 

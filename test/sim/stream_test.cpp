@@ -4,6 +4,8 @@
 
 #include <millrace/sim/transport.hpp>
 
+#include <support/first_of_all.hpp>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 
@@ -349,7 +351,7 @@ class hedged_pair {
  public:
   explicit hedged_pair(client_params client = {.hedging = retry::hedging_policy{.delay = 20ms}, .idempotent = true},
                        std::shared_ptr<interceptor> looks_on = std::make_shared<hook_counter>())
-      : world{{.pool = {.target = "a:1,b:1", .balance = "pick_first"},
+      : world{{.pool = {.target = "a:1,b:1", .make_picker = test::first_of_all::make},
                .client = std::move(client),
                .interceptors = {std::move(looks_on)}}} {
     world.pool().open();
@@ -523,7 +525,8 @@ TEST_CASE("stream: headers that come when the attempt's time is up are nobody's,
     client.hedging = retry::hedging_policy{.delay = 20ms};
     client.idempotent = true;
   }
-  world world{{.pool = {.target = "a:1,b:1", .max_calls_per_slot = 1000, .balance = "pick_first"}, .client = client}};
+  world world{{.pool = {.target = "a:1,b:1", .max_calls_per_slot = 1000, .make_picker = test::first_of_all::make},
+               .client = client}};
   world.pool().open();
   world.run_until(10ms);
   // so much comes at that moment that the loop takes two turns for it, and looks at its timers in between

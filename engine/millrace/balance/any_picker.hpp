@@ -35,6 +35,7 @@ class any_picker {
   void on_done(done_info const& done) noexcept { model_->on_done(done); }
 
   std::string_view name() const noexcept { return model_->name(); }
+  dialing dials() const noexcept { return model_->dials(); }
 
  private:
   class base {
@@ -43,6 +44,7 @@ class any_picker {
     virtual ~base() = default;
 
     std::string_view name() const noexcept { return name_; }
+    virtual dialing dials() const noexcept = 0;
     virtual void rebuild(std::span<candidate const> candidates) = 0;
     virtual std::optional<std::size_t> pick(pick_info const& info) noexcept = 0;
     virtual void on_done(done_info const& done) noexcept = 0;
@@ -56,6 +58,7 @@ class any_picker {
    public:
     model(std::string_view name, P policy) : base(name), policy_(std::move(policy)) {}
 
+    dialing dials() const noexcept override { return balance::dials(policy_); }
     void rebuild(std::span<candidate const> candidates) override { policy_.rebuild(candidates); }
     std::optional<std::size_t> pick(pick_info const& info) noexcept override { return policy_.pick(info); }
     void on_done(done_info const& done) noexcept override { policy_.on_done(done); }

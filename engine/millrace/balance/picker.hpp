@@ -44,4 +44,20 @@ concept picker_policy = std::movable<P> && requires(P& policy, std::span<candida
 };
 // clang-format on
 
+/// Which endpoints a pool connects to for a policy.
+enum class dialing {
+  all,    ///< Each: calls are spread over them, or have somewhere else to go at once.
+  first,  ///< One of each priority, the first in order that answers: `dial_order`.
+};
+
+/// What a policy asks for with a member `dialing dials() const noexcept`, which may be static; without it `all`.
+template <picker_policy P>
+constexpr dialing dials(P const& policy) noexcept {
+  if constexpr (requires { policy.dials(); }) {
+    return policy.dials();
+  } else {
+    return dialing::all;
+  }
+}
+
 }  // namespace millrace::balance

@@ -72,6 +72,15 @@ struct priority_changed {
   std::uint32_t to;
 };
 
+/// A pool that needs one endpoint (`pick_first`) has found it: calls of that priority go there, and no other is dialed, until this is
+/// told again. The same one may be found again.
+struct endpoint_chosen {
+  time_point at;
+  std::string_view endpoint;
+  std::uint32_t priority;
+  std::uint32_t endpoints;  ///< In the set, of all priorities.
+};
+
 /// A server closed a connection because it allows fewer pings than come (GOAWAY, ENHANCE_YOUR_CALM). `keepalive_params::time` is too
 /// short for it. gRPC doubles the time of that channel by itself, while the slot keeps it; new channels begin with the time that is
 /// set. gRPC tells nobody, so the calls that ended with it are what it is known from: a connection without any closes unseen.

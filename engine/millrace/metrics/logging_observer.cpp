@@ -111,6 +111,12 @@ void logging_observer::on(events::priority_changed const& event) noexcept {
   line(params_, event.at).add("calls go to priority {} instead of {}", event.to, event.from);
 }
 
+void logging_observer::on(events::endpoint_chosen const& event) noexcept {
+  line(params_, event.at)
+      .add("calls of priority {} go to {}, one of {} endpoint{}", event.priority, event.endpoint, event.endpoints,
+           plural(event.endpoints));
+}
+
 void logging_observer::on(events::too_many_pings const& event) noexcept {
   line(params_, event.at)
       .add("{} slot {}: the server closed the connection", event.endpoint, event.slot)

@@ -35,6 +35,7 @@ class logging_observer final : public observer {
   void on(events::ejection_spared const& event) noexcept override;
   void on(events::panic_changed const& event) noexcept override;
   void on(events::priority_changed const& event) noexcept override;
+  void on(events::endpoint_chosen const& event) noexcept override;
   void on(events::too_many_pings const& event) noexcept override;
   void on(events::slot_replaced const& event) noexcept override;
   void on(events::picked const& event) noexcept override;

@@ -22,6 +22,7 @@ class observer {
   virtual void on(events::ejection_spared const&) noexcept {}
   virtual void on(events::panic_changed const&) noexcept {}
   virtual void on(events::priority_changed const&) noexcept {}
+  virtual void on(events::endpoint_chosen const&) noexcept {}
   virtual void on(events::too_many_pings const&) noexcept {}
   virtual void on(events::slot_replaced const&) noexcept {}
   virtual void on(events::picked const&) noexcept {}

@@ -25,6 +25,7 @@ class observer_list final : public observer {
   void on(events::ejection_spared const& event) noexcept override { tell(event); }
   void on(events::panic_changed const& event) noexcept override { tell(event); }
   void on(events::priority_changed const& event) noexcept override { tell(event); }
+  void on(events::endpoint_chosen const& event) noexcept override { tell(event); }
   void on(events::too_many_pings const& event) noexcept override { tell(event); }
   void on(events::slot_replaced const& event) noexcept override { tell(event); }
   void on(events::picked const& event) noexcept override { tell(event); }

@@ -44,6 +44,10 @@ std::uint32_t endpoints_in(std::string const& target) {
   return listed == nullptr ? 0 : static_cast<std::uint32_t>(listed->size());
 }
 
+bool dials_all(pool_params const& params) {
+  return params.make_picker || balance::make_picker(params.balance, 0).dials() == balance::dialing::all;
+}
+
 }  // namespace
 
 pool_params validated(pool_params params) {
@@ -54,7 +58,7 @@ pool_params validated(pool_params params) {
     refuse("max_slots", std::to_string(params.max_slots),
            "it must be at least min_slots = " + std::to_string(params.min_slots));
   }
-  if (params.max_slots != 0 && params.max_slots < endpoints) {
+  if (params.max_slots != 0 && params.max_slots < endpoints && dials_all(params)) {
     refuse("max_slots", std::to_string(params.max_slots),
            "it must be at least the number of endpoints = " + std::to_string(endpoints));
   }
@@ -72,6 +76,7 @@ pool_params validated(pool_params params) {
     refuse("panic_threshold", std::to_string(params.panic_threshold), "it must be 0 to 1");
   }
   validate(params.failover, "pool_params.failover");
+  validate(params.dial_order, "pool_params.dial_order");
   validate(params.slow_start, "pool_params.slow_start");
   validate(params.aperture, "pool_params.aperture");
   if (params.accrual) validate(*params.accrual, "pool_params.accrual");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <millrace/balance/any_picker.hpp>
+#include <millrace/balance/dial_order.hpp>
 #include <millrace/balance/failover.hpp>
 #include <millrace/balance/slow_start.hpp>
 #include <millrace/balance/subset.hpp>
@@ -71,7 +72,7 @@ struct pool_params {
 
   /// Connections at most, at least `min_slots`, and one an endpoint of `target`. 0: four an endpoint. Slots beyond `min_slots`
   /// are opened when every ready slot is full. A slot that backs off has no connection: of more endpoints than `max_slots` the
-  /// others are tried.
+  /// others are tried. With `pick_first` that is for what is kept: it may be 1, and the dials to find the endpoint more.
   std::uint32_t max_slots = 0;
 
   /// Calls a slot carries at once; more wait in the pool, in order, where gRPC would queue them out of sight at the peer's
@@ -102,6 +103,9 @@ struct pool_params {
 
   /// From one priority to another.
   balance::failover_params failover{};
+
+  /// How the one endpoint is found that `pick_first` connects to; other policies connect to all.
+  balance::dial_order_params dial_order{};
 
   /// How a newly connected endpoint's share grows.
   balance::slow_start_params slow_start{};

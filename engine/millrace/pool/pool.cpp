@@ -44,6 +44,7 @@ pool::pool(loop& on, pool_params params, std::unique_ptr<channel_factory> channe
       scaling_(params_.scaling, params_.max_calls_per_slot),
       health_{.accrual = params_.accrual, .check = params_.health_check, .outlier = params_.outlier.has_value()},
       waiters_(on, params_.max_wait, bound<void(waiter&)>::to<&pool::on_waited_out>(*this)) {
+  if (selection_.dials() == balance::dialing::first) roster_.dial_one_by_one(params_.dial_order);
   if (params_.outlier) outlier_.emplace(*params_.outlier, on.now());
   if (params_.concurrency_limit) limit_.emplace(*params_.concurrency_limit, on.random());
   // a list is known from the beginning
@@ -65,6 +66,7 @@ void pool::open() {
   if (phase_ != phase::fresh) return;
   phase_ = phase::open;
   if (resolver_ != nullptr) resolver_->start(*this);
+  take_turns();
   fill();
   rebuild_soon();
 }
@@ -127,6 +129,7 @@ pool_snapshot pool::snapshot() {
                     .in_flight = in_flight_ + outside_in_flight(),
                     .waiting = waiters_.size(),
                     .draining = phase_ != phase::fresh && phase_ != phase::open,
+                    .chosen = phase_ == phase::open ? roster_.chosen() : std::vector<std::string>{},
                     .retry_budget = budget_.balance(loop_.now()),
                     .coalescing = earlier_coalescing_};
   for_each_slot([&](slot& one) {

@@ -27,7 +27,8 @@ void pool::rebuild() {
   if (!std::exchange(to_rebuild_, false)) return;
   bool const panicked = selection_.panicking();
   std::uint32_t const priority = selection_.priority();
-  time_point const again = selection_.rebuild(loop_.now(), roster_, slots_);
+  time_point const turns_again = take_turns();
+  time_point const again = std::min(turns_again, selection_.rebuild(loop_.now(), roster_, slots_));
   loop_.disarm(reselect_);
   if (again != never) loop_.arm(reselect_, again);
   if (params_.observer == nullptr) return;
@@ -121,7 +122,7 @@ bool pool::hopeless() {
   rebuild();
   bool const hope = selection_.about_to_fail_over() || census_.dialing() > 0 || asking();
   if (!selection_.chosen().empty() || hope) return false;
-  if (roster_.wanted().empty()) return resolved_ || !resolve_failure_.empty();
+  if (roster_.empty()) return resolved_ || !resolve_failure_.empty();
   return census_.open() > 0;
 }
 
@@ -136,7 +137,7 @@ std::string pool::why_not_ready() {
   rebuild();
   if (!selection_.chosen().empty()) return {};
   std::string text = "no endpoint is ready";
-  if (roster_.wanted().empty()) {
+  if (roster_.empty()) {
     return text.append(": ").append(!resolve_failure_.empty() ? resolve_failure_
                                     : resolved_               ? "there are none"
                                                               : "they are not known yet");

@@ -2,7 +2,6 @@
 // The pool's endpoints: where they come from, what each is given, and how it goes.
 #include <millrace/pool/pool.hpp>
 
-#include <millrace/balance/pick_first.hpp>
 #include <millrace/metrics/observer.hpp>
 #include <millrace/resolve/addresses.hpp>
 
@@ -34,16 +33,14 @@ void pool::apply(endpoint_set set) {
   resolved_ = true;
   resolve_failure_.clear();
   // whoever goes down the list one by one should not meet all of a family that does not work here before the other
-  bool const one_by_one = !params_.make_picker && params_.balance == balance::pick_first::name;
-  roster::change const change = roster_.apply(one_by_one ? resolve::interleaved(std::move(set)) : std::move(set));
+  roster::change const change =
+      roster_.apply(roster_.one_by_one() ? resolve::interleaved(std::move(set)) : std::move(set));
   follow(change);
-  auto const removed = static_cast<std::uint32_t>(change.removed.size());
-  if (params_.observer != nullptr && phase_ == phase::open && (change.added > 0 || removed > 0)) {
-    params_.observer->on(events::endpoints_changed{.at = loop_.now(),
-                                                   .endpoints = static_cast<std::uint32_t>(roster_.wanted().size()),
-                                                   .added = change.added,
-                                                   .removed = removed});
+  if (params_.observer != nullptr && phase_ == phase::open && (change.added > 0 || change.left > 0)) {
+    params_.observer->on(events::endpoints_changed{
+        .at = loop_.now(), .endpoints = roster_.size(), .added = change.added, .removed = change.left});
   }
+  take_turns();
 }
 
 void pool::follow(roster::change const& change) {
@@ -51,6 +48,20 @@ void pool::follow(roster::change const& change) {
   for (roster_entry* const gone : change.removed) retire(*gone);
   fill();
   rebuild_soon();
+}
+
+// where one endpoint is enough. Returns when to do so again although nothing changes in between
+time_point pool::take_turns() {
+  if (phase_ != phase::open || !roster_.one_by_one()) return never;
+  roster::change const change = roster_.look(loop_.now());
+  if (change.turned) follow(change);
+  if (params_.observer != nullptr) {
+    for (roster_entry const* const one : change.chosen) {
+      params_.observer->on(events::endpoint_chosen{
+          .at = loop_.now(), .endpoint = one->address, .priority = one->is.priority, .endpoints = roster_.size()});
+    }
+  }
+  return roster_.look_again();
 }
 
 // calls in flight there go on, and say nothing about it beside the others any more
@@ -93,6 +104,7 @@ void pool::enlist_endpoint_drain(wait& one, std::string const& address, duration
   loop_.arm(at->grace, saturating_add(loop_.now(), grace));
   retire(*at);
   follow(roster_.refresh());
+  take_turns();
 }
 
 void pool::on_endpoint_grace_over(roster_entry& one) {
@@ -110,6 +122,7 @@ error_code pool::readmit_endpoint(std::string_view address) {
   loop_.disarm(at->grace);
   at->drain_waits.for_each([this](wait& one) { end(one, errc::cancelled); });
   follow(roster_.refresh());
+  take_turns();
   to_sweep_ = true;
   keep_house_soon();
   return {};

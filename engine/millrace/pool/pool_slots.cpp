@@ -19,7 +19,11 @@ bool gave_up_dialing(slot_state from, slot_state to) noexcept {
 }  // namespace
 
 slot_bounds pool::bounds() const noexcept {
-  return slots_for(params_.min_slots, params_.max_slots, static_cast<std::uint32_t>(roster_.wanted().size()));
+  auto const wanted = static_cast<std::uint32_t>(roster_.wanted().size());
+  slot_bounds sizes = slots_for(params_.min_slots, params_.max_slots, wanted);
+  // each that is dialed to find the one, beyond max_slots if need be: it is for what is kept
+  if (roster_.one_by_one()) sizes = {std::max(sizes.min, wanted), std::max(sizes.max, wanted)};
+  return sizes;
 }
 
 // the most that somebody waits to see ready
@@ -129,8 +133,8 @@ void pool::on_slot_changed(slot& one, slot_state from, slot_state to, std::strin
   if (to == slot_state::closed) to_sweep_ = true;
   if (to == slot_state::ready) at.failed_at = time_point::min();
   if (to == slot_state::backing_off && at.slots.ready() == 0) at.failed_at = loop_.now();
-  // calls wait for it, while they could go elsewhere
-  if (to == slot_state::backing_off && selection_.about_to_fail_over()) rebuild_soon();
+  // calls wait for it, while they could go elsewhere; or the next one is to be dialed
+  if (to == slot_state::backing_off && (selection_.about_to_fail_over() || roster_.one_by_one())) rebuild_soon();
   bool const lost = from == slot_state::ready && (to == slot_state::idle || to == slot_state::backing_off);
   if (from == slot_state::ready || to == slot_state::ready) {
     if (to == slot_state::ready && at.slots.ready() == 1) at.connected_since = loop_.now();

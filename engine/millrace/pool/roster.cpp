@@ -4,6 +4,7 @@
 #include <millrace/base/hash_key.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -11,6 +12,13 @@ namespace millrace {
 
 roster_entry::roster_entry(endpoint what, std::uint32_t with_number)
     : address(what.address), is(std::move(what)), number(with_number), hash(stable_hash(address)) {}
+
+balance::dial_outcome roster_entry::outcome() const noexcept {
+  using balance::dial_outcome;
+  if (usable()) return dial_outcome::usable;
+  if (slots.ready() > 0) return connected() ? dial_outcome::unusable : dial_outcome::asked;
+  return failed_at != time_point::min() ? dial_outcome::failed : dial_outcome::none;
+}
 
 roster::change roster::apply(endpoint_set set) {
   for (roster_entry* const one : std::exchange(listed_, {})) one->listed = false;
@@ -27,17 +35,67 @@ roster::change roster::apply(endpoint_set set) {
 }
 
 roster::change roster::refresh() {
-  change made;
-  std::vector<roster_entry*> const before = std::exchange(wanted_, {});
+  std::vector<roster_entry*> const before = std::exchange(eligible_, {});
   choose();
   weight_ = 0;
   for (roster_entry const* const one : listed_) {
     if (one->within_aperture || one->drained) weight_ += one->is.weight;
   }
-  std::ranges::copy_if(listed_, std::back_inserter(wanted_), &roster_entry::wanted);
-  std::ranges::copy_if(before, std::back_inserter(made.removed), [](roster_entry* one) { return !one->wanted(); });
-  made.added = static_cast<std::uint32_t>(wanted_.size() - (before.size() - made.removed.size()));
+  std::ranges::copy_if(listed_, std::back_inserter(eligible_), &roster_entry::may_be_wanted);
+  change made = collect();
+  made.left = static_cast<std::uint32_t>(std::ranges::count_if(before, std::not_fn(&roster_entry::may_be_wanted)));
+  made.added = static_cast<std::uint32_t>(eligible_.size() - (before.size() - made.left));
   return made;
+}
+
+roster::change roster::collect() {
+  change made;
+  std::vector<roster_entry*> const before = std::exchange(wanted_, {});
+  std::ranges::copy_if(eligible_, std::back_inserter(wanted_), &roster_entry::wanted);
+  std::ranges::copy_if(before, std::back_inserter(made.removed), std::not_fn(&roster_entry::wanted));
+  if (one_by_one()) {
+    for (roster_entry* const one : made.removed) one->dialed = false;
+  }
+  made.turned = wanted_ != before;
+  return made;
+}
+
+// ---- where one is enough
+
+roster::change roster::look(time_point now) {
+  if (!one_by_one()) return {};
+  std::map<std::uint32_t, std::vector<balance::dial_candidate>> levels;
+  for (roster_entry const* const one : eligible_) levels[one->is.priority].push_back({one->number, one->outcome()});
+  std::erase_if(orders_, [&](auto const& one) { return !levels.contains(one.first); });
+  look_again_ = never;
+  std::vector<roster_entry*> chosen;
+  for (auto const& [priority, candidates] : levels) {
+    balance::dial_order& order = orders_.try_emplace(priority, *turns_).first->second;
+    auto const before = order.chosen();
+    look_again_ = std::min(look_again_, order.step(now, candidates));
+    if (order.chosen() && order.chosen() != before) chosen.push_back(&(*this)[*order.chosen()]);
+    for (balance::dial_candidate const& one : candidates) {
+      roster_entry& at = (*this)[one.endpoint];
+      // what came of it when it was its turn before does not count
+      if (!std::exchange(at.dialed, order.dialed().contains(at.number))) at.failed_at = time_point::min();
+    }
+  }
+  change made = collect();
+  made.chosen = std::move(chosen);
+  return made;
+}
+
+bool roster::searching(std::uint32_t priority) const noexcept {
+  auto const found = orders_.find(priority);
+  return found != orders_.end() && found->second.searching();
+}
+
+std::vector<std::string> roster::chosen() const {
+  std::vector<std::string> addresses;
+  for (auto const& [priority, order] : orders_) {
+    if (order.chosen()) addresses.push_back((*this)[*order.chosen()].address);
+  }
+  return addresses;
 }
 
 // who is drained leaves its place to another
@@ -73,6 +131,7 @@ roster_entry& roster::add(endpoint what) {
   else
     number = free_.back(), free_.pop_back();
   entries_[number] = std::make_unique<roster_entry>(std::move(what), number);
+  entries_[number]->dialed = !one_by_one();
   numbers_.emplace(entries_[number]->address, number);
   return *entries_[number];
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/balance/dial_order.hpp>
 #include <millrace/balance/subset.hpp>
 #include <millrace/base/intrusive_list.hpp>
 #include <millrace/loop/wait.hpp>
@@ -12,7 +13,9 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,7 +54,8 @@ struct roster_entry {
   roster_entry(endpoint what, std::uint32_t with_number);
 
   /// Calls may go there.
-  bool wanted() const noexcept { return listed && !drained && within_aperture; }
+  bool wanted() const noexcept { return may_be_wanted() && dialed; }
+  bool may_be_wanted() const noexcept { return listed && !drained && within_aperture; }
 
   /// Calls could go there: it has a connection, and has said whether it serves if it is asked.
   bool connected() const noexcept { return slots.ready() > 0 && (health == nullptr || !health->pending()); }
@@ -61,6 +65,9 @@ struct roster_entry {
 
   /// And nothing speaks against it.
   bool usable() const noexcept { return slots.ready() > 0 && (health == nullptr || health->usable()); }
+
+  /// What has come of dialing it.
+  balance::dial_outcome outcome() const noexcept;
 
   /// In flight.
   std::uint32_t calls() const noexcept { return in_flight + outside; }
@@ -82,6 +89,7 @@ struct roster_entry {
   bool listed = true;            ///< In the pool's set.
   bool drained = false;          ///< Taken out by async_drain_endpoint, which outlasts its place in the set.
   bool within_aperture = false;  ///< Among those that this client connects to.
+  bool dialed = true;            ///< Always, but where one endpoint is enough: if it is its turn.
   bool revoked = false;          ///< Calls were cut off because that drain's grace was over.
   slot_census slots;
   time_point connected_since{};              ///< When it got the first of its present connections.
@@ -108,23 +116,49 @@ struct roster_entry {
 
 /// The endpoints of a pool, each with a small number that is used again when it is gone.
 ///
-/// Of the endpoints of each priority, without those that are drained, those within the aperture are wanted.
+/// Of the endpoints of each priority, without those that are drained, those within the aperture are wanted: all of them, or, where one
+/// is enough (`balance::dialing::first`), those whose turn it is.
 class roster {
  public:
-  /// How those that are wanted changed. Valid until the next.
+  /// What a change of the set, or a look, came to. Valid until the next.
   struct change {
-    std::uint32_t added = 0;
-    std::vector<roster_entry*> removed;
+    std::uint32_t added = 0;             ///< To the set, without those that are drained or beyond the aperture.
+    std::uint32_t left = 0;              ///< From it.
+    std::vector<roster_entry*> removed;  ///< From those that are wanted.
+    std::vector<roster_entry*> chosen;   ///< Found by a look to be the one of their priority.
+    bool turned = false;                 ///< A look found others to be wanted.
   };
 
   /// `seed` is for an aperture that is chosen at random.
   roster(balance::aperture_params const& aperture, std::uint64_t seed) : aperture_(aperture), seed_(seed) {}
 
-  /// The set is this one from now on. An address that was known keeps its entry.
+  /// One of each priority is enough. Call it before the first set.
+  void dial_one_by_one(balance::dial_order_params const& params) { turns_ = params; }
+
+  /// The set is this one from now on. An address that was known keeps its entry. What is new is not wanted before the next look,
+  /// where one is enough.
   change apply(endpoint_set set);
+
+  bool one_by_one() const noexcept { return turns_.has_value(); }
+
+  /// Where one is enough, finds out whose turn it is. Call it when something has changed, and at `look_again`.
+  change look(time_point now);
+  time_point look_again() const noexcept { return look_again_; }
+
+  /// Among the endpoints of that priority is one that was not tried yet.
+  bool searching(std::uint32_t priority) const noexcept;
+
+  /// Those that are chosen, by priority.
+  std::vector<std::string> chosen() const;
 
   /// Those that are wanted, in the order of the set. Valid until the next change.
   std::span<roster_entry* const> wanted() const noexcept { return wanted_; }
+
+  /// None is wanted, nor would be if it was its turn.
+  bool empty() const noexcept { return eligible_.empty(); }
+
+  /// How many that are.
+  std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(eligible_.size()); }
 
   /// Of all that are listed, together.
   std::uint64_t weight() const noexcept { return weight_; }
@@ -151,14 +185,19 @@ class roster {
  private:
   roster_entry& add(endpoint what);
   void choose();
+  change collect();
 
   balance::aperture_params const aperture_;
   std::uint64_t const seed_;
   std::vector<std::unique_ptr<roster_entry>> entries_;  // by number
   std::vector<std::uint32_t> free_;                     // numbers
   std::unordered_map<std::string_view, std::uint32_t> numbers_;
-  std::vector<roster_entry*> listed_;  // in the order of the set
+  std::vector<roster_entry*> listed_;    // in the order of the set
+  std::vector<roster_entry*> eligible_;  // of these, those that may be wanted
   std::vector<roster_entry*> wanted_;
+  std::optional<balance::dial_order_params> turns_;
+  std::map<std::uint32_t, balance::dial_order> orders_;  // by priority
+  time_point look_again_ = never;
   std::uint64_t weight_ = 0;
 };
 

@@ -45,17 +45,19 @@ void selection::count_levels(roster const& endpoints) {
     if (one->usable()) ++at->usable;
     if (one->connects()) at->connects = true;
   }
+  // what has no connection would get no call in a panic either, so it is no reason for one: the names' other addresses may lead
+  // nowhere, or have no slot for want of max_slots. But it may be what is looked for
+  for (level& one : levels_) {
+    one.panics =
+        balance::panics(one.usable, one.connected, params_.panic_threshold) && !endpoints.searching(one.priority);
+  }
 }
 
-// a level that would have to panic is left for another one, if there is one. What has no connection would get no call in a panic
-// either, so it is no reason for one: the names' other addresses may lead nowhere, or have no slot for want of max_slots
+// a level that would have to panic is left for another one, if there is one
 time_point selection::choose_level(time_point now) {
-  auto const panics = [this](level const& one) {
-    return balance::panics(one.usable, one.connected, params_.panic_threshold);
-  };
   availability_.clear();
   for (level const& one : levels_) {
-    bool const usable = one.usable > 0 && !panics(one);
+    bool const usable = one.usable > 0 && !one.panics;
     availability_.push_back({.priority = one.priority, .usable = usable, .connects = !usable && one.connects});
   }
   auto const decided = failover_.step(now, availability_);
@@ -63,7 +65,7 @@ time_point selection::choose_level(time_point now) {
   auto const in_use = std::ranges::find(levels_, priority_, &level::priority);
   connected_ = in_use != levels_.end() ? in_use->connected : 0;
   usable_ = in_use != levels_.end() ? in_use->usable : 0;
-  panicking_ = in_use != levels_.end() && panics(*in_use);
+  panicking_ = in_use != levels_.end() && in_use->panics;
   return decided.look_again;
 }
 

@@ -25,7 +25,7 @@ struct selection_params {
 /// Which of a pool's ready slots calls may go to, and the pick among them.
 ///
 /// Of the endpoints that are connected, those that are usable, of the priority in use; all of those that are connected while less
-/// than `panic_threshold` of them is usable (panic). Weights are the endpoints' own, less while an endpoint starts slowly.
+/// than `panic_threshold` of them is usable (panic), once no other is left to be tried. Weights are the endpoints' own, less while an endpoint starts slowly.
 /// Policies see the outcome and know nothing of why.
 class selection {
  public:
@@ -34,6 +34,8 @@ class selection {
 
   /// Chooses anew. Returns when to do so again although nothing changes in between.
   time_point rebuild(time_point now, roster const& endpoints, std::span<std::unique_ptr<slot> const> slots);
+
+  balance::dialing dials() const noexcept { return picker_.dials(); }
 
   std::span<slot* const> chosen() const noexcept { return chosen_; }
 
@@ -62,6 +64,7 @@ class selection {
     std::uint32_t connected = 0;
     std::uint32_t usable = 0;
     bool connects = false;
+    bool panics = false;
   };
 
   void count_levels(roster const& endpoints);

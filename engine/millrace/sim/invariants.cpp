@@ -125,6 +125,9 @@ void invariants::on(events::picked const& event) noexcept {
   }
   if (!panicking_ && unhealthy_.contains(event.endpoint))
     broken(fmt::format("a call goes to {}, which is unhealthy, without a panic", event.endpoint));
+  bool const chosen = std::ranges::any_of(chosen_, [&](auto const& one) { return one.second == event.endpoint; });
+  if (!panicking_ && !chosen_.empty() && !chosen)
+    broken(fmt::format("a call goes to {}, which was not chosen, without a panic", event.endpoint));
 }
 
 void invariants::on(events::call_started const& event) noexcept { calls_.push_back(event.at); }

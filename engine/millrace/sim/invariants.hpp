@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -31,7 +32,8 @@ namespace millrace::sim {
 ///   inside an initiating function or the pool's destructor;
 /// - there is no attempt beyond the first without a retry or a hedge, and no more of those than the budget's bound (see
 ///   retry::budget);
-/// - no call goes to an endpoint that is ejected, or says that it does not serve, but in a panic;
+/// - no call goes to an endpoint that is ejected, or says that it does not serve, but in a panic; nor, where one endpoint of each
+///   priority is enough, to another one than those that were chosen last;
 /// - a drain ends within its grace, a second for what was cut off, and one watch slice, and none ends that was not begun.
 class invariants final : public observer, public interceptor {
  public:
@@ -76,6 +78,7 @@ class invariants final : public observer, public interceptor {
   void on(events::slot_changed const& event) noexcept override;
   void on(events::health_changed const& event) noexcept override;
   void on(events::panic_changed const& event) noexcept override { panicking_ = event.panicking; }
+  void on(events::endpoint_chosen const& event) noexcept override { chosen_[event.priority] = event.endpoint; }
   void on(events::picked const& event) noexcept override;
   void on(events::call_started const& event) noexcept override;
   void on(events::attempt_started const& event) noexcept override;
@@ -99,6 +102,7 @@ class invariants final : public observer, public interceptor {
   std::uint32_t ready_ = 0;
   bool slots_changed_ = false;
   std::set<std::string, std::less<>> unhealthy_;  // endpoints
+  std::map<std::uint32_t, std::string> chosen_;   // by priority; none where all are dialed
   bool panicking_ = false;
 
   std::set<std::pair<time_point, std::uint32_t>> open_;  // calls by deadline

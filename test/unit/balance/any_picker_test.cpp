@@ -110,6 +110,16 @@ TEST_CASE("make_picker: round_robins of different seeds start with different can
   CHECK(first.size() == 10);
 }
 
+TEST_CASE("any_picker: hands on whether the policy needs one endpoint; most need all", "[balance][any_picker]") {
+  for (std::string_view const name : balance::policy_names()) {
+    CAPTURE(name);
+    auto picker = make_picker(name, 1);
+    auto const expected = name == "pick_first" ? balance::dialing::first : balance::dialing::all;
+    CHECK(picker.dials() == expected);
+    CHECK(any_picker("outer", std::move(picker)).dials() == expected);
+  }
+}
+
 TEST_CASE("make_picker: an unknown name is refused with the known ones", "[balance][any_picker]") {
   CHECK_THROWS_AS(make_picker("foo", 1), std::invalid_argument);
   std::string const allowed = "allowed: round_robin, least_request, peak_ewma, pick_first, ring_hash, maglev";

@@ -99,7 +99,9 @@ TEST_CASE("explain: what is questionable is said, with who met it", "[config]") 
   CHECK(warns({.max_calls_per_slot = 101}, {}, "pool_params.max_calls_per_slot", "grpc#21386"));
   CHECK(warns({.max_waiting = 0}, {}, "pool_params.max_waiting", ""));
   CHECK(warns({.max_wait = 15s}, {}, "pool_params.max_wait", ""));
-  CHECK(warns({.min_slots = 2, .balance = "pick_first"}, {}, "pool_params.balance", ""));
+  client_params const hedged{.hedging = retry::hedging_policy{}, .idempotent = true};
+  CHECK(warns({.balance = "pick_first"}, hedged, "client_params.hedging", ""));
+  CHECK_FALSE(warns({.balance = "round_robin"}, hedged, "client_params.hedging", ""));
   CHECK(warns({.budget = {.percent = 0, .min_per_second = 0}}, {}, "pool_params.budget", ""));
   CHECK_FALSE(
       warns({.budget = {.percent = 0, .min_per_second = 0}}, {.retry = {.max_attempts = 1}}, "pool_params.budget", ""));

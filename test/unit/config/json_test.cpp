@@ -100,6 +100,7 @@ static_assert(has_a_row_a_member<retry::throttle_params>());
 static_assert(has_a_row_a_member<slot_params>());
 static_assert(has_a_row_a_member<cork_params>());
 static_assert(has_a_row_a_member<balance::failover_params>());
+static_assert(has_a_row_a_member<balance::dial_order_params>());
 static_assert(has_a_row_a_member<balance::slow_start_params>());
 static_assert(has_a_row_a_member<balance::aperture_params>());
 static_assert(has_a_row_a_member<health::accrual_params>());

@@ -84,6 +84,7 @@ TEST_CASE("config: the reference has each parameter", "[config]") {
   check<client_params>("client_params");
   check<balance::slow_start_params>("slow_start_params");
   check<balance::failover_params>("failover_params");
+  check<balance::dial_order_params>("dial_order_params");
   check<balance::aperture_params>("aperture_params");
   check<health::accrual_params>("accrual_params");
   check<health::outlier_params>("outlier_params");

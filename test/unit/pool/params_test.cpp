@@ -24,6 +24,8 @@ void refused(pool_params params, char const* field, char const* allowed) {
 TEST_CASE("pool_params: each bad field is named with its value and what is allowed", "[pool]") {
   refused({.target = "a:1", .min_slots = 4, .max_slots = 2}, "max_slots: 2", "at least min_slots = 4");
   refused({.target = "a:1,b:1,c:1", .max_slots = 2}, "max_slots: 2", "number of endpoints = 3");
+  CHECK_NOTHROW(validated({.target = "a:1,b:1,c:1", .max_slots = 1, .balance = "pick_first"}));
+  refused({.target = "a:1", .dial_order = {.attempt_delay = 1ms}}, "dial_order.attempt_delay is 1000000 ns", "10 ms");
   refused({.target = "a:1", .max_slots = 200'000}, "max_slots: 200000", "at most 100000");
   refused({.target = "a:1", .min_slots = 200'000}, "min_slots: 200000", "at most 100000");
   refused({.target = "a:1", .max_wait = -1s}, "max_wait: -1000000000 ns", "0 or more");

@@ -138,12 +138,9 @@ constexpr rule rules[] = {
      [](subject const& of) {
        return of.pool.max_wait > duration::zero() && of.pool.max_wait >= of.client.default_timeout;
      }},
-    {"pool_params.balance", "pick_first sends all calls to one connection: the others only take over when it is lost",
-     "",
-     [](subject const& of) {
-       return of.pool.balance == "pick_first" && !of.pool.make_picker &&
-              std::max(of.pool.min_slots, of.pool.max_slots) > 1;
-     }},
+    {"client_params.hedging",
+     "pool_params.balance is pick_first, which has one endpoint: a hedge goes to the server that is late", "",
+     [](subject const& of) { return of.client.hedging && of.pool.balance == "pick_first" && !of.pool.make_picker; }},
     {"client_params.retry.initial_backoff",
      "not less than client_params.default_timeout: no retry is made in time unless a call asks for more", "gRFC A6",
      [](subject const& of) { return retries(of) && of.client.retry.initial_backoff >= of.client.default_timeout; }},

@@ -112,6 +112,14 @@ struct table<balance::failover_params> {
 };
 
 template <>
+struct table<balance::dial_order_params> {
+  using p = balance::dial_order_params;
+  static constexpr std::tuple rows{
+      row("attempt_delay", &p::attempt_delay, at_least(duration(std::chrono::milliseconds(10)))),
+  };
+};
+
+template <>
 struct table<balance::slow_start_params> {
   using p = balance::slow_start_params;
   static constexpr std::tuple rows{
@@ -283,6 +291,7 @@ struct table<pool_params> {
       row("balance", &p::balance, &balance::policy_names),
       row("panic_threshold", &p::panic_threshold, between(0, 1)),
       row("failover", &p::failover),
+      row("dial_order", &p::dial_order),
       row("slow_start", &p::slow_start),
       row("aperture", &p::aperture),
       row("accrual", &p::accrual),
