@@ -55,7 +55,7 @@ class instant_channel final : public channel {
 class channels final : public channel_factory {
  public:
   channels(loop& on, instant_port& events) noexcept : loop_(on), port_(events) {}
-  channel* open(endpoint const& to) override { return new instant_channel(loop_, port_, to.address); }
+  channel* open(endpoint const& to, duration) override { return new instant_channel(loop_, port_, to.address); }
 
  private:
   loop& loop_;

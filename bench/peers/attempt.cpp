@@ -23,7 +23,7 @@ class attempt_client {
         measure_(measure),
         request_(request_of(task)),
         transport_(loop_),
-        channel_(grpc_channel_factory(loop_, channel_of(task)).open({.address = task.target})) {}
+        channel_(grpc_channel_factory(loop_, channel_of(task)).open({.address = task.target}, {})) {}
   attempt_client(attempt_client const&) = delete;
   attempt_client& operator=(attempt_client const&) = delete;
   ~attempt_client() { channel::drop_user(channel_); }

@@ -15,7 +15,7 @@ from pathlib import Path
 PURE_FOLDERS = {"base", "time", "metrics", "retry", "health", "balance", "intercept"}
 # what is pure in folders that are not, besides the machines: stems, for header and source, or names of files
 PURE_FILES = {
-    "pool": {"concurrency_limit", "connection_age", "load_latency", "responsiveness", "rotation", "scaling", "sizing"},
+    "pool": {"concurrency_limit", "connection_age", "fewer_pings", "load_latency", "responsiveness", "rotation", "scaling", "sizing"},
     "resolve": {"address", "addresses", "dns_params", "endpoint", "endpoint_file", "file_params", "name_lookup", "resolver",
                 "static_resolver", "target", "make_resolver.hpp", "manual_endpoints.hpp"},
 }

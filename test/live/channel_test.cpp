@@ -2,6 +2,7 @@
 // What the engine does on its channels in gRPC's place: message sizes, deadlines.
 #include <millrace/call/client.hpp>
 #include <millrace/metrics/observer.hpp>
+#include <millrace/pool/fewer_pings.hpp>
 #include <millrace/pool/grpc_channel.hpp>
 #include <millrace/pool/method.hpp>
 
@@ -9,6 +10,7 @@
 #include <support/catch.hpp>
 #include <support/echo_server.hpp>
 #include <support/http2_server.hpp>
+#include <support/wait.hpp>
 
 #include <grpc/grpc.h>
 #include <grpc/support/alloc.h>
@@ -17,8 +19,11 @@
 
 #include <future>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 using namespace millrace;
 using namespace std::chrono_literals;
@@ -135,8 +140,8 @@ TEST_CASE("live: a numbered method is registered with gRPC on each slot, and one
   millrace::loop loop;
   pool_params const params{.target = "127.0.0.1:1"};
   grpc_channel_factory factory(loop, params);
-  auto* const first = static_cast<millrace::grpc_channel*>(factory.open({.address = "127.0.0.1:1"}));
-  auto* const second = static_cast<millrace::grpc_channel*>(factory.open({.address = "127.0.0.1:1"}));
+  auto* const first = static_cast<millrace::grpc_channel*>(factory.open({.address = "127.0.0.1:1"}, {}));
+  auto* const second = static_cast<millrace::grpc_channel*>(factory.open({.address = "127.0.0.1:1"}, {}));
   method const& one = method::numbered("/millrace.echo.Echo/Say");
   method const& other = method::numbered("/millrace.echo.Echo/None");
   void* const handle = first->registered(one);
@@ -177,11 +182,13 @@ namespace {
 
 class closures final : public observer {
  public:
-  int too_many_pings = 0;
+  std::vector<std::pair<duration, duration>> too_many_pings;  // keepalive times: its own, the next
   std::string replaced_why;
 
   using observer::on;
-  void on(events::too_many_pings const&) noexcept override { ++too_many_pings; }
+  void on(events::too_many_pings const& event) noexcept override {
+    too_many_pings.emplace_back(event.keepalive_time, event.next_keepalive_time);
+  }
   void on(events::slot_replaced const& event) noexcept override { replaced_why = event.why; }
 };
 
@@ -208,26 +215,76 @@ TEST_CASE("complaint 15: a connection on which calls are not answered is replace
   CHECK(seen.replaced_why == "unresponsive");
 }
 
-TEST_CASE("complaint 16: a server that allows fewer pings closes the connection, and that is told (33661)",
+TEST_CASE("complaint 16: a server that allows fewer pings closes the connection, which is told, and gets fewer (33661)",
           "[live][channel]") {
   test::echo_server server;  // one ping in 5 min is allowed, the third in between is too many
   millrace::loop loop;
   closures seen;
   auto const eager = std::make_shared<grpc::ChannelArguments>();
   eager->SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  millrace::pool pool{loop,
-                      {.target = server.address(),
-                       .max_slots = 1,
-                       .keepalive = {.time = 20ms},
-                       .channel_args = eager,
-                       .observer = &seen}};
+  pool_params params{.target = server.address(),
+                     .max_slots = 1,
+                     .rotation = {.spread = 0s},
+                     .keepalive = {.time = 1s},
+                     .channel_args = eager,
+                     .observer = &seen};
+  bool const by_argument = GENERATE(false, true);
+  if (by_argument) {
+    params.keepalive.time = 10min;
+    eager->SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 1'000);  // wins
+  }
+  millrace::pool pool{loop, params};
+  client<Echo> const echo(pool, {.retry = {.max_attempts = 1}});
   EchoRequest slow;
-  slow.set_delay_ms(5'000);
-  auto const reply = test::call_once(loop, client<Echo>(pool, {.retry = {.max_attempts = 1}}), slow, {.timeout = 10s});
-  REQUIRE(reply.has_error());
-  CHECK(reply.error().error_message() == "Too many pings");
-  CHECK(reply.error().error_code() == grpc::StatusCode::UNAVAILABLE);
-  CHECK(seen.too_many_pings == 1);
+  slow.set_delay_ms(20'000);
+  auto const failed = test::call_once(loop, echo, slow, {.timeout = 30s});
+  REQUIRE(failed.has_error());
+  CHECK(failed.error().error_message() == "Too many pings");
+  CHECK(failed.error().error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK(seen.too_many_pings == std::vector<std::pair<duration, duration>>{{1s, 2s}});
+  // the slot's own channel is one that gRPC has slowed down; make another
+  auto const ready_slot = [&]() -> std::optional<std::uint32_t> {
+    auto const slots = pool.snapshot().slots;
+    if (slots.size() != 1 || slots[0].state != slot_state::ready) return std::nullopt;
+    return slots[0].number;
+  };
+  test::run_until(loop, "a connection", [&] { return ready_slot().has_value(); });
+  auto const before = ready_slot();
+  pool.rotate();
+  test::run_until(loop, "another slot", [&] { return ready_slot().has_value() && ready_slot() != before; });
+  CHECK(pool.snapshot().slots[0].connections == 1);
+  CHECK(pool.snapshot().slots[0].keepalive_time == 2s);
+  if (by_argument) return;
+  slow.set_delay_ms(6'000);  // the fourth ping is the one too many: after 4 s as before, after 8 s now
+  auto const answered = test::call_once(loop, echo, slow, {.timeout = 30s});
+  INFO(test::why(answered));
+  CHECK(answered.has_value());
+}
+
+TEST_CASE("complaint 16: of a GOAWAY for too many pings gRPC tells calls nothing, so nobody is told (33661)",
+          "[live][channel]") {
+  struct row {
+    std::uint32_t last_stream;
+    bool cut;
+    std::string_view message;
+  };
+  auto const given = GENERATE(row{0, false, "GOAWAY received"},  // the call's stream was not processed
+                              row{1, true, "Socket closed"});    // as servers in Go have it
+  test::http2_server server([&](test::http2_server::exchange& on) {
+    std::string payload;
+    for (std::uint32_t const word : {given.last_stream, std::uint32_t{11}}) {
+      for (int shift = 24; shift >= 0; shift -= 8) payload += static_cast<char>(word >> shift);
+    }
+    on.raw(test::http2_server::frame(7, 0, 0, payload + "too_many_pings"));
+    if (given.cut) on.cut();
+  });
+  millrace::loop loop;
+  closures seen;
+  millrace::pool pool{loop, {.target = server.address(), .max_slots = 1, .observer = &seen}};
+  auto const reply = say(loop, client<Echo>(pool, {.retry = {.max_attempts = 1}}), "x");
+  // a later gRPC may say more: then it is noticed
+  CHECK_THAT(test::why(reply), Catch::StartsWith(std::string(given.message)));
+  CHECK(seen.too_many_pings.size() == (blames_pings(test::why(reply)) ? 1 : 0));
 }
 
 TEST_CASE("live: a peer that falls silent under a call is given up by keepalive, long before the deadline",

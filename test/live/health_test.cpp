@@ -35,7 +35,7 @@ struct healthy_server {
 /// A channel to a server, connected, without a pool.
 struct connection {
   explicit connection(std::string const& address, pool_params const& params = {}) {
-    channel = grpc_channel_factory(loop, params).open({.address = address});
+    channel = grpc_channel_factory(loop, params).open({.address = address}, {});
     channel->connect();
     run_until(loop, "the connection", [&] { return channel->state() == connectivity::ready; });
   }

@@ -320,24 +320,92 @@ TEST_CASE("complaint 19: a name's new address is seen late or never (12295, 1728
   CHECK(count_ok(world) == world.calls().size());
 }
 
-TEST_CASE("complaint 16: connections close for too many pings, and nobody says why (33661)", "[sim][complaints]") {
-  class listener final : public observer {
-   public:
-    int heard = 0;
-    using observer::on;
-    void on(events::too_many_pings const&) noexcept override { ++heard; }
+namespace {
+
+class ping_listener final : public observer {
+ public:
+  struct one {
+    std::string endpoint;
+    duration from;
+    duration to;
+    bool operator==(one const&) const = default;
   };
-  listener seen;
+  std::vector<one> heard;
+
+  using observer::on;
+  void on(events::too_many_pings const& event) noexcept override {
+    heard.push_back({std::string(event.endpoint), event.keepalive_time, event.next_keepalive_time});
+  }
+};
+
+std::vector<duration> keepalive_times(world& of, std::string_view endpoint) {
+  std::vector<duration> all;
+  for (slot_snapshot const& one : of.pool().snapshot().slots) {
+    if (one.endpoint == endpoint && one.state == slot_state::ready) all.push_back(one.keepalive_time);
+  }
+  return all;
+}
+
+// in a gRPC server's words (test/live/channel_test.cpp)
+void mind_pings(world& of, std::string_view endpoint) { of.net()[endpoint].drop("Too many pings"); }
+
+}  // namespace
+
+TEST_CASE("complaint 16: connections close for too many pings again and again, and nobody says why (33661)",
+          "[sim][complaints]") {
+  ping_listener seen;
   world world{{.pool = {.target = "a:1", .max_slots = 1, .observer = &seen}}};
   world.net()["a:1"].call_takes(100ms);
   make_calls(world, 0s, 20s, 10ms);
-  // the first are a gRPC server's words (test/live/channel_test.cpp), the others what is in the GOAWAY
-  world.at(5s, [&] { world.net()["a:1"].drop("Too many pings"); });
+  world.at(5s, [&] { mind_pings(world, "a:1"); });
   world.at(10s, [&] { world.net()["a:1"].drop("GOAWAY received; Error code: 11; Debug Text: too_many_pings"); });
   world.at(15s, [&] { world.net()["a:1"].drop(); });
   world.run_calls();
   // ten calls each were cut off
-  CHECK(seen.heard == 2);
+  CHECK(seen.heard == std::vector<ping_listener::one>{{"a:1", 30s, 60s}, {"a:1", 60s, 120s}});
+}
+
+TEST_CASE(
+    "complaint 16: an endpoint that minds the pings gets fewer from new connections, as long as it is one (33661)",
+    "[sim][complaints]") {
+  ping_listener seen;
+  world world{
+      {.pool = {.target = "a:1,b:1", .min_slots = 4, .max_slots = 4, .keepalive = {.time = 20min}, .observer = &seen}}};
+  for (auto const* const name : {"a:1", "b:1"}) world.net()[name].call_takes(100ms);
+  using times = std::vector<duration>;
+  make_calls(world, 0s, 60s, 5ms, {.timeout = 5s, .wait_for_ready = true});
+  world.at(5s, [&] { mind_pings(world, "a:1"); });
+  world.at(10s, [&] {
+    CHECK(keepalive_times(world, "a:1") == times{40min, 40min});
+    CHECK(keepalive_times(world, "b:1") == times{20min, 20min});
+    world.pool().rotate();
+  });
+  world.at(15s, [&] {
+    CHECK(keepalive_times(world, "a:1") == times{40min, 40min});  // of channels that are new
+    mind_pings(world, "a:1");
+  });
+  world.at(20s, [&] { mind_pings(world, "a:1"); });
+  world.at(25s, [&] { mind_pings(world, "a:1"); });
+  world.at(30s, [&] { CHECK(keepalive_times(world, "a:1") == times{2h, 2h}); });
+  world.at(35s, [&] { world.pool().update_endpoints({{.address = "b:1"}}); });
+  world.at(40s, [&] { world.pool().update_endpoints({{.address = "a:1"}, {.address = "b:1"}}); });
+  world.at(45s, [&] { CHECK(keepalive_times(world, "a:1") == times{20min, 20min}); });
+  world.run_calls();
+  // once for the two connections each time, but where it does not help any more
+  CHECK(seen.heard ==
+        std::vector<ping_listener::one>{
+            {"a:1", 20min, 40min}, {"a:1", 40min, 80min}, {"a:1", 80min, 2h}, {"a:1", 2h, 2h}, {"a:1", 2h, 2h}});
+}
+
+TEST_CASE("complaint 16: pings that are not keepalive's are told of, and nothing doubles (33661)",
+          "[sim][complaints]") {
+  ping_listener seen;
+  world world{{.pool = {.target = "a:1", .max_slots = 1, .keepalive = {.time = 0s}, .observer = &seen}}};
+  world.net()["a:1"].call_takes(100ms);
+  make_calls(world, 0s, 2s, 10ms);
+  world.at(1s, [&] { mind_pings(world, "a:1"); });
+  world.run_calls();
+  CHECK(seen.heard == std::vector<ping_listener::one>{{"a:1", 0s, 0s}});
 }
 
 TEST_CASE("complaint 17: a channel parks in IDLE and nothing reconnects (8167, grpc-java 4170)", "[sim][complaints]") {

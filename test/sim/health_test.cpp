@@ -33,7 +33,7 @@ struct story {
   }
 
   millrace::channel* connected() {
-    auto* const one = factory.open({.address = "a:1"});
+    auto* const one = factory.open({.address = "a:1"}, {});
     one->connect();
     run_for(1ms);
     REQUIRE(one->state() == connectivity::ready);

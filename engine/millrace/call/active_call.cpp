@@ -3,6 +3,7 @@
 
 #include <millrace/call/impl/call_terms.hpp>
 #include <millrace/metrics/observer.hpp>
+#include <millrace/pool/fewer_pings.hpp>
 
 #include <algorithm>
 #include <string_view>
@@ -17,11 +18,6 @@ namespace {
 bool is_idempotent(client_core const& client, method_config const* config, call_options const& options) noexcept {
   if (options.idempotent) return *options.idempotent;
   return config != nullptr && config->idempotent ? *config->idempotent : client.params().idempotent;
-}
-
-// that a connection was closed for them is said by nothing else: by gRPC's servers to the streams they end, and in the GOAWAY
-bool blames_pings(std::string_view message) noexcept {
-  return message == "Too many pings" || message.find("too_many_pings") != message.npos;
 }
 
 duration default_timeout(client_params const& client, call_kind kind) noexcept {

@@ -68,6 +68,8 @@ void counters::on(events::panic_changed const& event) noexcept {
   if (event.panicking) ++totals_.panics;
 }
 
+void counters::on(events::too_many_pings const& event) noexcept { ++of_endpoint(event.endpoint).too_many_pings; }
+
 void counters::on(events::slot_replaced const& event) noexcept { ++of_endpoint(event.endpoint).replacements; }
 
 void counters::on(events::picked const& event) noexcept { ++of_endpoint(event.endpoint).picks; }

@@ -35,6 +35,7 @@ class counters final : public observer {
     count connections_lost = 0;
     count ejections = 0;                     ///< Times it was found unhealthy.
     count replacements = 0;                  ///< Connections that another one was made for while they still worked.
+    count too_many_pings = 0;                ///< Times it closed connections because of pings.
     std::array<count, slot_states> slots{};  ///< Now, by slot_state; `vacant` and `closed` are not kept.
 
     count ok() const noexcept { return finished[0]; }
@@ -93,6 +94,7 @@ class counters final : public observer {
   void on(events::resolve_failed const& event) noexcept override;
   void on(events::health_changed const& event) noexcept override;
   void on(events::panic_changed const& event) noexcept override;
+  void on(events::too_many_pings const& event) noexcept override;
   void on(events::slot_replaced const& event) noexcept override;
   void on(events::picked const& event) noexcept override;
   void on(events::pick_failed const& event) noexcept override;

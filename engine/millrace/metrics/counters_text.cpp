@@ -100,6 +100,8 @@ class text {
         &counts_type::connections_lost);
     per(all, "millrace_connections_replaced_total", "Connections replaced while they worked.", "endpoint",
         &counts_type::replacements);
+    per(all, "millrace_too_many_pings_total", "Times an endpoint closed connections because of pings.", "endpoint",
+        &counts_type::too_many_pings);
     per(all, "millrace_ejections_total", "Times an endpoint was found unhealthy.", "endpoint", &counts_type::ejections);
     slots(all);
   }

@@ -81,13 +81,17 @@ struct endpoint_chosen {
   std::uint32_t endpoints;  ///< In the set, of all priorities.
 };
 
-/// A server closed a connection because it allows fewer pings than come (GOAWAY, ENHANCE_YOUR_CALM). `keepalive_params::time` is too
-/// short for it. gRPC doubles the time of that channel by itself, while the slot keeps it; new channels begin with the time that is
-/// set. gRPC tells nobody, so the calls that ended with it are what it is known from: a connection without any closes unseen.
+/// A server closed a connection because it allows fewer pings than come (GOAWAY, ENHANCE_YOUR_CALM): `keepalive_params::time` is too
+/// short for it. From now on new connections to the endpoint are silent for twice as long before they ping; that is forgotten with the
+/// endpoint. Told once for all connections that pinged as often. gRPC itself tells nobody, so it is known from the calls that a
+/// gRPC server in C++ or a language above it ends with that; docs/guide/connections.md says what stays unseen.
 struct too_many_pings {
   time_point at;
   std::string_view endpoint;
   std::uint32_t slot;
+  duration keepalive_time;  ///< Of that connection; 0 when the pings were not keepalive's.
+  duration
+      next_keepalive_time;  ///< Of those that are made now. The same when it does not grow any more, which is at 2 h.
 };
 
 /// A slot is to be replaced by a new connection to its endpoint, which takes over when it is ready.

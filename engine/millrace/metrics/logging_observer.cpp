@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/metrics/logging_observer.hpp>
 
+#include <millrace/time/duration_text.hpp>
+
 #include <fmt/format.h>
 
 #include <chrono>
 #include <iterator>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -118,9 +121,11 @@ void logging_observer::on(events::endpoint_chosen const& event) noexcept {
 }
 
 void logging_observer::on(events::too_many_pings const& event) noexcept {
+  bool const grows = event.next_keepalive_time > event.keepalive_time;
+  std::string const silence = to_text(event.keepalive_time);
   line(params_, event.at)
-      .add("{} slot {}: the server closed the connection", event.endpoint, event.slot)
-      .because("too_many_pings: it allows fewer than keepalive.time makes");
+      .add("{} slot {}: the server closed the connection: too_many_pings, at keepalive.time {}{}", event.endpoint,
+           event.slot, silence, grows ? "; from now on " + to_text(event.next_keepalive_time) : "");
 }
 
 void logging_observer::on(events::slot_replaced const& event) noexcept {

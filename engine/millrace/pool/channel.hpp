@@ -62,6 +62,9 @@ class channel {
 
   virtual connectivity state() = 0;
 
+  /// Of silence before its first connection is pinged; 0: never.
+  virtual duration keepalive_time() const noexcept { return {}; }
+
   /// Leaves IDLE.
   virtual void connect() = 0;
 
@@ -112,8 +115,9 @@ class channel_factory {
  public:
   virtual ~channel_factory() = default;
 
-  /// A channel to that endpoint, not connecting yet. Owned by the caller, through `drop_user`.
-  virtual channel* open(endpoint const& to) = 0;
+  /// A channel to that endpoint, not connecting yet, and not pinged after less than `min_keepalive_time` of silence. Owned by the
+  /// caller, through `drop_user`.
+  virtual channel* open(endpoint const& to, duration min_keepalive_time) = 0;
 };
 
 }  // namespace millrace

@@ -98,14 +98,16 @@ class grpc_channel::question {
 };
 
 grpc_channel::grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made,
-                           std::shared_ptr<socket_tap> tap, cork_params rule, message_limits limits)
+                           std::shared_ptr<socket_tap> tap, cork_params rule, message_limits limits,
+                           duration keepalive_time)
     : channel(endpoint),
       loop_(on),
       queue_(completion_queue(on)),
       channel_(std::move(made)),
       core_(grpc_access::core_of(*channel_)),
       tap_(std::move(tap)),
-      limits_(limits) {
+      limits_(limits),
+      keepalive_time_(keepalive_time) {
   if (tap_ != nullptr) {
     cork_ = std::make_unique<turn_cork>(on, rule, turn_cork::source::to<&socket_tap::descriptor>(*tap_));
   }
@@ -167,9 +169,13 @@ std::span<grpc_arg const> list_of(grpc::ChannelArguments const& args) {
   return {list.args, list.num_args};
 }
 
-bool sets(grpc::ChannelArguments const& args, std::string_view key) {
-  return std::ranges::any_of(list_of(args), [&](grpc_arg const& one) { return key == one.key; });
+grpc_arg const* found_in(grpc::ChannelArguments const& args, std::string_view key) {
+  auto const list = list_of(args);
+  auto const at = std::ranges::find_if(list, [&](grpc_arg const& one) { return key == one.key; });
+  return at == list.end() ? nullptr : &*at;
 }
+
+bool sets(grpc::ChannelArguments const& args, std::string_view key) { return found_in(args, key) != nullptr; }
 
 // every grpc::ChannelArguments begins with one of its own, to which a program may have put a prefix
 void add_user_agent(grpc::ChannelArguments& to, std::string_view theirs) {
@@ -178,9 +184,10 @@ void add_user_agent(grpc::ChannelArguments& to, std::string_view theirs) {
   to.SetUserAgentPrefix(std::string(theirs.substr(0, theirs.size() - own.size() - 1)));
 }
 
-// gRPC heeds the first of several with one key, so these lose against what `to` has
+// gRPC heeds the first of several with one key, so these lose against what `to` has; the keepalive time is each dial's
 void append(grpc::ChannelArguments& to, grpc::ChannelArguments const& from) {
   for (grpc_arg const& one : list_of(from)) {
+    if (std::string_view(one.key) == GRPC_ARG_KEEPALIVE_TIME_MS) continue;
     switch (one.type) {
       case GRPC_ARG_INTEGER: to.SetInt(one.key, one.value.integer); break;
       case GRPC_ARG_POINTER: to.SetPointerWithVtable(one.key, one.value.pointer.p, one.value.pointer.vtable); break;
@@ -217,9 +224,15 @@ void set_for_engine(grpc::ChannelArguments& args, pool_params const& params) {
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, hour);
 }
 
+// what gRPC does not allow is never to it
+duration keepalive_time_of(pool_params const& params) {
+  auto const* const theirs = params.channel_args ? found_in(*params.channel_args, GRPC_ARG_KEEPALIVE_TIME_MS) : nullptr;
+  if (theirs == nullptr) return params.keepalive.time;
+  int const time = theirs->type == GRPC_ARG_INTEGER ? theirs->value.integer : 0;
+  return std::chrono::milliseconds(time > 0 && time < std::numeric_limits<int>::max() ? time : 0);
+}
+
 void set_keepalive(grpc::ChannelArguments& args, keepalive_params const& with) {
-  if (with.time == duration::zero() || sets(args, GRPC_ARG_KEEPALIVE_TIME_MS)) return;
-  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(with.time));
   if (!sets(args, GRPC_ARG_KEEPALIVE_TIMEOUT_MS))
     args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, milliseconds(with.timeout));
   if (!sets(args, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS))
@@ -238,7 +251,8 @@ void set_for_stubs(grpc::ChannelArguments& args, pool_params const& params) {
 }  // namespace
 
 grpc_dialer::grpc_dialer(pool_params const& params)
-    : credentials_(params.credentials ? params.credentials : grpc::InsecureChannelCredentials()) {
+    : credentials_(params.credentials ? params.credentials : grpc::InsecureChannelCredentials()),
+      keepalive_time_(keepalive_time_of(params)) {
   args_.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   args_.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(params.slot.dial_timeout));
   // an idle slot is meant to stay connected
@@ -250,9 +264,16 @@ grpc_dialer::grpc_dialer(pool_params const& params)
   set_keepalive(args_, params.keepalive);
 }
 
+duration grpc_dialer::keepalive_time(duration least) const noexcept {
+  return keepalive_time_ == duration::zero() ? keepalive_time_ : std::max(keepalive_time_, least);
+}
+
 std::shared_ptr<grpc::Channel> grpc_dialer::dial(std::string const& endpoint, std::string const& authority,
+                                                 duration min_keepalive_time,
                                                  std::shared_ptr<socket_tap> const& tap) const {
   grpc::ChannelArguments args = args_;
+  duration const silence = keepalive_time(min_keepalive_time);
+  if (silence > duration::zero()) args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(silence));
   // what TLS expects in the certificate, too
   if (!authority.empty() && !sets(args_, GRPC_ARG_DEFAULT_AUTHORITY))
     args.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);
@@ -267,9 +288,10 @@ grpc_channel_factory::grpc_channel_factory(loop& on, pool_params const& params)
       cork_rule_(params.cork_rule),
       limits_{.request = params.max_request_bytes, .response = params.max_response_bytes} {}
 
-channel* grpc_channel_factory::open(endpoint const& to) {
+channel* grpc_channel_factory::open(endpoint const& to, duration min_keepalive_time) {
   std::shared_ptr<socket_tap> const tap = cork_ ? socket_tap::create(to.address) : nullptr;
-  return new grpc_channel(loop_, to.address, dialer_.dial(to.address, to.authority, tap), tap, cork_rule_, limits_);
+  return new grpc_channel(loop_, to.address, dialer_.dial(to.address, to.authority, min_keepalive_time, tap), tap,
+                          cork_rule_, limits_, dialer_.keepalive_time(min_keepalive_time));
 }
 
 }  // namespace millrace

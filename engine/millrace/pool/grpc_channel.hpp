@@ -36,11 +36,16 @@ class grpc_dialer {
   /// Not connecting yet. `authority` is what calls name and TLS expects; empty: the endpoint. `tap`, which may be null, is told of
   /// its sockets.
   std::shared_ptr<grpc::Channel> dial(std::string const& endpoint, std::string const& authority,
+                                      duration min_keepalive_time,
                                       std::shared_ptr<socket_tap> const& tap = nullptr) const;
+
+  /// Of silence before a connection is pinged: as `channel_args` or else `keepalive` have it, but at least `least`; 0: never.
+  duration keepalive_time(duration least) const noexcept;
 
  private:
   std::shared_ptr<grpc::ChannelCredentials> credentials_;
-  grpc::ChannelArguments args_;
+  grpc::ChannelArguments args_;  // but for the keepalive time
+  duration keepalive_time_;
 };
 
 /// A slot's grpc::Channel.
@@ -48,10 +53,11 @@ class grpc_channel final : public channel {
  public:
   /// Corks the connection that `tap`, which may be null, is installed on.
   grpc_channel(loop& on, std::string const& endpoint, std::shared_ptr<grpc::Channel> made,
-               std::shared_ptr<socket_tap> tap, cork_params rule, message_limits limits);
+               std::shared_ptr<socket_tap> tap, cork_params rule, message_limits limits, duration keepalive_time);
   ~grpc_channel() override;
 
   connectivity state() override;
+  duration keepalive_time() const noexcept override { return keepalive_time_; }
   void connect() override;
   void watch(tracked_operation& op, std::string_view owner, connectivity last, time_point until) override;
   void explain(bound<void(std::string_view)> say) override;
@@ -83,6 +89,7 @@ class grpc_channel final : public channel {
   std::shared_ptr<socket_tap> tap_;
   std::unique_ptr<turn_cork> cork_;
   message_limits const limits_;
+  duration const keepalive_time_;
   std::vector<void*> registered_;
   question* question_ = nullptr;
 };
@@ -98,7 +105,7 @@ class grpc_channel_factory final : public channel_factory {
  public:
   grpc_channel_factory(loop& on, pool_params const& params);
 
-  channel* open(endpoint const& to) override;
+  channel* open(endpoint const& to, duration min_keepalive_time) override;
 
  private:
   loop& loop_;

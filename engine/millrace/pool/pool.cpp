@@ -141,6 +141,7 @@ pool_snapshot pool::snapshot() {
                          .in_flight = one.load(),
                          .connections = one.connections(),
                          .last_failure = one.last_failure(),
+                         .keepalive_time = one.keepalive_time,
                          .coalescing = one.coalescing(),
                          .not_coalesced = std::string(one.why_not_coalesced())});
   });

@@ -3,6 +3,7 @@
 #include <millrace/pool/pool.hpp>
 
 #include <millrace/metrics/observer.hpp>
+#include <millrace/pool/fewer_pings.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -47,10 +48,20 @@ void pool::note_response(slot& one, roster_entry& at, call_outcome outcome, dura
   if (one.responsiveness->on_deadline(now, now - held)) at.rotation->want(one.number(), rotation_reason::unresponsive);
 }
 
-// once a connection: all its calls say so
+// once a connection: all its calls say so. And once for all that were as eager
 void pool::note_pings(slot& one) {
-  if (std::exchange(one.over_pinged, one.connections()) == one.connections() || params_.observer == nullptr) return;
-  params_.observer->on(events::too_many_pings{.at = loop_.now(), .endpoint = one.endpoint(), .slot = one.number()});
+  if (std::exchange(one.over_pinged, one.connections()) == one.connections()) return;
+  roster_entry& at = roster_[one.endpoint_number()];
+  duration const was = one.keepalive_time;
+  one.keepalive_time = with_fewer_pings(was);  // as gRPC has it when it redials the channel
+  bool const known = one.keepalive_time > was && one.keepalive_time <= at.min_keepalive_time;
+  at.min_keepalive_time = std::max(at.min_keepalive_time, one.keepalive_time);
+  if (known || params_.observer == nullptr) return;
+  params_.observer->on(events::too_many_pings{.at = loop_.now(),
+                                              .endpoint = one.endpoint(),
+                                              .slot = one.number(),
+                                              .keepalive_time = was,
+                                              .next_keepalive_time = at.min_keepalive_time});
 }
 
 void pool::note_health(roster_entry& at, status_code outcome) {

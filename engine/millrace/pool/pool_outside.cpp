@@ -33,6 +33,7 @@ void pool::publish() {
                    .pool_weight = roster_.weight(),
                    .address = one.endpoint(),
                    .authority = at.is.authority,
+                   .min_keepalive_time = at.min_keepalive_time,
                    .state = state_for_others(one, chosen[one.number()]),
                    .connected = one.state() == slot_state::ready,
                    .probing = at.probing() && !selection_.panicking(),

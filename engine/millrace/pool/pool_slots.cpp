@@ -99,7 +99,12 @@ slot& pool::open_slot(roster_entry& at) {
   return *slots_[number];
 }
 
-channel* pool::open_channel(slot& one) { return channels_->open(roster_[one.endpoint_number()].is); }
+channel* pool::open_channel(slot& one) {
+  roster_entry const& at = roster_[one.endpoint_number()];
+  channel* const made = channels_->open(at.is, at.min_keepalive_time);
+  one.keepalive_time = made->keepalive_time();
+  return made;
+}
 
 void pool::request_dial(slot& one) {
   roster_[one.endpoint_number()].dial_queue.push_back(one);

@@ -97,7 +97,8 @@ struct roster_entry {
   std::uint32_t in_flight = 0;               ///< Calls on all its slots.
   std::uint32_t outside = 0;                 ///< Those that others made there, when they were counted last.
   std::uint32_t peak = 0;                    ///< The most of that since scaling looked last.
-  std::unique_ptr<endpoint_health> health;   ///< Null when nobody wants to know.
+  duration min_keepalive_time{};            ///< Of channels that are opened from now on; grows when it minds the pings.
+  std::unique_ptr<endpoint_health> health;  ///< Null when nobody wants to know.
   std::unique_ptr<slot_rotation> rotation;
   slot* dialing = nullptr;  ///< Whose turn to dial it is.
   intrusive_list<slot, dial_queue_tag> dial_queue;

@@ -75,8 +75,9 @@ class slot : public list_base<dial_queue_tag> {
   /// Whether its peer still answers; set by the pool at each connection.
   std::optional<millrace::responsiveness> responsiveness;
 
-  /// Of `connections`, the one that was closed for too many pings; the pool's.
+  /// Of `connections`, the one that was closed for too many pings; and of how much silence its channel pings after. The pool's.
   std::uint32_t over_pinged = 0;
+  duration keepalive_time{};
 
   /// On all its channels so far.
   coalescing_stats coalescing() const {

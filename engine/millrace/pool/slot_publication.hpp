@@ -27,6 +27,7 @@ struct published_slot {
   std::uint64_t pool_weight;
   std::string_view address;  ///< The endpoint's, as the next.
   std::string_view authority;
+  duration min_keepalive_time;
   /// As calls have to take it: ready only if they may go there. One that is connected, but must not be used, is told as
   /// backing off when its endpoint is unhealthy, as connecting while that is asked, and else as idle.
   slot_state state;

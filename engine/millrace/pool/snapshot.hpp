@@ -17,8 +17,9 @@ struct slot_snapshot {
   slot_state state;
   duration in_state;
   std::uint32_t in_flight;
-  std::uint32_t connections;    ///< Times it became ready.
-  std::string last_failure;     ///< Why a dial failed last; empty when none has.
+  std::uint32_t connections;  ///< Times it became ready.
+  std::string last_failure;   ///< Why a dial failed last; empty when none has.
+  duration keepalive_time;    ///< Of silence before its channel pings; 0: never. Grows when the server minds the pings.
   coalescing_stats coalescing;  ///< What it did on this slot, over all its connections.
   std::string not_coalesced;    ///< Why it does nothing here; empty when it may.
 };

@@ -130,9 +130,9 @@ bool stub_hub::worth_telling(place const& of, status_code code) noexcept {
 // gRPC redials such a channel at its own pace, and forgets it when the calls on it are over
 std::shared_ptr<grpc::Channel> const& stub_hub::waiting() {
   if (board_.waiting == nullptr) {
-    if (board_.addresses.empty()) return refusing();
-    auto const& [address, authority] = board_.addresses[turn_++ % board_.addresses.size()];
-    board_.waiting = dialer_.dial(address, authority);
+    if (board_.targets.empty()) return refusing();
+    auto const& to = board_.targets[turn_++ % board_.targets.size()];
+    board_.waiting = dialer_.dial(to.address, to.authority, to.min_keepalive_time);
   }
   return board_.waiting;
 }
@@ -197,9 +197,8 @@ std::vector<balance::candidate> stub_hub::fill(board& with, std::span<published_
   std::vector<balance::candidate> candidates;
   for (published_slot const& one : slots) {
     with.connected = with.connected || one.connected;
-    if (std::ranges::find(with.addresses, one.address, &std::pair<std::string, std::string>::first) ==
-        with.addresses.end())
-      with.addresses.emplace_back(one.address, one.authority);
+    if (std::ranges::find(with.targets, one.address, &target::address) == with.targets.end())
+      with.targets.push_back({std::string(one.address), std::string(one.authority), one.min_keepalive_time});
     if (one.channel == nullptr) continue;
     if (one.state == slot_state::connecting) with.connecting.push_back(as_known(one));
     if (one.state != slot_state::ready) continue;

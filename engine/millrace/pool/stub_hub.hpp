@@ -89,12 +89,19 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
   static constexpr std::size_t batch = 64;
   static constexpr std::size_t most_outcomes = 16 * batch;
 
+  /// What a channel that is no slot's is dialed to.
+  struct target {
+    std::string address;
+    std::string authority;
+    duration min_keepalive_time;
+  };
+
   /// What changes when the pool publishes.
   struct board {
     std::vector<place> ready;
     std::vector<place> connecting;
     std::unordered_map<std::uint32_t, std::shared_ptr<bool>> trials;  // by endpoint, of those that are probed
-    std::vector<std::pair<std::string, std::string>> addresses;       // of all slots, each once, with its authority
+    std::vector<target> targets;                                      // of all slots, each once
     std::string why_not_ready;
     grpc_connectivity_state state = GRPC_CHANNEL_IDLE;
     bool connected = false;  // a slot, be it one that calls must not use

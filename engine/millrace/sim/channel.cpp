@@ -65,7 +65,8 @@ class channel::question {
   tag<&question::on_back> back_{*this};
 };
 
-channel::channel(net& in, sim::server& to) : millrace::channel(to.name()), net_(in), to_(to) {
+channel::channel(net& in, sim::server& to, duration keepalive_time)
+    : millrace::channel(to.name()), net_(in), to_(to), keepalive_time_(keepalive_time) {
   ++net_.live_channels_;
   to_.enter(*this);
 }

@@ -34,10 +34,11 @@ class rider : public list_base<rider_tag> {
 /// too; destroying the channel ends its watches.
 class channel final : public millrace::channel, public list_base<channel_tag> {
  public:
-  channel(net& in, sim::server& to);
+  channel(net& in, sim::server& to, duration keepalive_time);
   ~channel() override;
 
   connectivity state() override { return state_; }
+  duration keepalive_time() const noexcept override { return keepalive_time_; }
   void connect() override;
   void watch(tracked_operation& op, std::string_view owner, connectivity last, time_point until) override;
   void explain(bound<void(std::string_view)> say) override;
@@ -75,6 +76,7 @@ class channel final : public millrace::channel, public list_base<channel_tag> {
 
   net& net_;
   sim::server& to_;
+  duration const keepalive_time_;
   connectivity state_ = connectivity::idle;
   bool asked_ = false;  // the dial in flight is the slot's, not only a call's
   bool silent_ = false;

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <millrace/pool/channel.hpp>
+#include <millrace/pool/params.hpp>
 #include <millrace/resolve/endpoint.hpp>
 #include <millrace/sim/net.hpp>
+
+#include <algorithm>
 
 namespace millrace::sim {
 
@@ -11,12 +14,17 @@ namespace millrace::sim {
 /// `pool{loop, params, std::make_unique<sim::channel_factory>(net)}`.
 class channel_factory final : public millrace::channel_factory {
  public:
-  explicit channel_factory(net& in) noexcept : net_(in) {}
+  /// Its channels say that they ping after `keepalive_time` of silence; there are no pings.
+  explicit channel_factory(net& in, duration keepalive_time = keepalive_params{}.time) noexcept
+      : net_(in), keepalive_time_(keepalive_time) {}
 
-  millrace::channel* open(endpoint const& to) override { return new channel(net_, net_.add(to.address)); }
+  millrace::channel* open(endpoint const& to, duration min_keepalive_time) override {
+    return new channel(net_, net_.add(to.address), std::max(keepalive_time_, min_keepalive_time));
+  }
 
  private:
   net& net_;
+  duration const keepalive_time_;
 };
 
 }  // namespace millrace::sim

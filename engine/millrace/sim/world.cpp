@@ -53,7 +53,8 @@ world::world(world_params params)
   for (auto const& one : params_.interceptors) chain_.add(one);
   pool_params slots = params_.pool;
   slots.observer = &observers_;
-  pool_ = std::make_unique<millrace::pool>(loop_, std::move(slots), std::make_unique<channel_factory>(*net_));
+  pool_ = std::make_unique<millrace::pool>(loop_, std::move(slots),
+                                           std::make_unique<channel_factory>(*net_, params_.pool.keepalive.time));
   client_params calls = params_.client;
   calls.interceptors = chain_;
   client_.emplace(*pool_, *net_, std::move(calls));

@@ -47,6 +47,7 @@ void busy_day(observer& to) {
   to.on(events::retry_denied{{}, say, 3, status_code::unavailable, retry_denial::budget});
   to.on(events::retry_denied{{}, say, 1, status_code::not_found, retry_denial::not_retryable});
   to.on(events::pick_failed{{}, "no endpoint is ready", 1ms});
+  to.on(events::too_many_pings{{}, there, 0, 30s, 60s});
   to.on(events::drain_started{{}, 1, 0, 5s});
   to.on(events::drain_finished{{}, 5s, 2});
 }
@@ -68,6 +69,7 @@ TEST_CASE("counters: counts by endpoint, by method and in total", "[metrics]") {
   CHECK(seen.endpoint(here).connections_lost == 0);
   CHECK(seen.endpoint(there).attempts == 1);
   CHECK(seen.endpoint(there).ok() == 0);
+  CHECK(seen.endpoint(there).too_many_pings == 1);
   CHECK(seen.endpoint("nowhere").attempts == 0);
   CHECK(seen.endpoints().size() == 2);
   CHECK(seen.methods().at(say).latency == 1s);
@@ -146,6 +148,7 @@ TEST_CASE("counters: the text has the samples Prometheus is to read", "[metrics]
            R"(millrace_dials_total{endpoint="127.0.0.1:5002"} 1)",
            R"(millrace_connections_opened_total{endpoint="127.0.0.1:5001"} 1)",
            R"(millrace_connections_lost_total{endpoint="127.0.0.1:5001"} 0)",
+           R"(millrace_too_many_pings_total{endpoint="127.0.0.1:5002"} 1)",
            R"(millrace_slots{endpoint="127.0.0.1:5001",state="ready"} 1)",
            R"(millrace_slots{endpoint="127.0.0.1:5001",state="idle"} 0)",
            R"(millrace_slots{endpoint="127.0.0.1:5002",state="backing_off"} 1)",
@@ -193,7 +196,7 @@ TEST_CASE("counters: the text is well-formed, each family in one piece and each 
       CHECK(samples.insert(line.substr(0, line.rfind(' '))).second);
     }
   }
-  CHECK(families.size() == 25);
+  CHECK(families.size() == 26);
   CHECK(samples.contains(R"(millrace_calls_started_total{method="a\\b\"c\nd"})"));
 }
 

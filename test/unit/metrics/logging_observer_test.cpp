@@ -120,3 +120,17 @@ TEST_CASE("logging_observer: a hedge is called one, and one that was not sent sa
                    "[  0.000] /echo.Echo/Say: no hedge: max_extra_load is used up",
                });
 }
+
+TEST_CASE("logging_observer: pings that a server minds are told with what becomes of them", "[metrics]") {
+  lines out;
+  logging_observer log(into(out, log_verbosity::connections));
+  log.on(events::too_many_pings{start, here, 2, 30s, 60s});
+  log.on(events::too_many_pings{start, here, 2, 2h, 2h});
+  CHECK(out ==
+        lines{
+            "[  0.000] 127.0.0.1:5003 slot 2: the server closed the connection: too_many_pings, at keepalive.time "
+            "30s; from now on 1m",
+            "[  0.000] 127.0.0.1:5003 slot 2: the server closed the connection: too_many_pings, at keepalive.time "
+            "2h",
+        });
+}
