@@ -245,3 +245,24 @@ TEST_CASE("story: hourly watches that run out change nothing", "[sim][dial][T7][
   CHECK(seen.changes.size() == 3);
   CHECK(world.net()["a"].connections_made() == 1);
 }
+
+TEST_CASE("world: run_calls ends with what comes last, a call or a step", "[sim]") {
+  world world{{.pool = {.target = "a:1"}}};
+  bool done = false;
+  SECTION("a step after the last call") {
+    world.at(1s, [&] { world.call(); });
+    world.at(3s, [&] { done = true; });
+  }
+  SECTION("steps only") {
+    world.at(3s, [&] { done = true; });
+  }
+  SECTION("a call that a step makes") {
+    world.net()["a:1"].call_takes(1s);
+    world.at(1s, [&] { world.call(); });
+    done = true;
+  }
+  world.run_calls();
+  CHECK(done);
+  CHECK(world.elapsed() <= 3s);
+  CHECK(count_ok(world) == world.calls().size());
+}

@@ -130,6 +130,10 @@ void world::on_call_done(call_record& one, call_result&& result) {
   one.finished = port_.now();
   one.result = std::move(result);
   invariants_->on_finished(one);
+  end_if_over();
+}
+
+void world::end_if_over() {
   if (until_calls_done_ && story_is_over()) loop_.interrupt();
 }
 

@@ -121,10 +121,12 @@ class world {
     void run() {
       --in.planned_;
       what();
+      in.end_if_over();
     }
   };
 
   bool story_is_over() const noexcept { return planned_ == 0 && invariants_->open_calls() == 0; }
+  void end_if_over();
   void on_turn();
   void on_note(std::string_view what);
   void on_call_done(call_record& one, call_result&& result);
