@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <unordered_set>
 #include <utility>
 
 #if MILLRACE_STUB_CHANNELS
@@ -195,14 +196,16 @@ void stub_hub::publish(std::span<published_slot const> slots, std::string why_no
 
 std::vector<balance::candidate> stub_hub::fill(board& with, std::span<published_slot const> slots) const {
   std::vector<balance::candidate> candidates;
+  std::unordered_set<std::uint32_t> endpoints;
   for (published_slot const& one : slots) {
     with.connected = with.connected || one.connected;
-    if (std::ranges::find(with.targets, one.address, &target::address) == with.targets.end())
+    if (endpoints.insert(one.endpoint).second)
       with.targets.push_back({std::string(one.address), std::string(one.authority), one.min_keepalive_time});
     if (one.channel == nullptr) continue;
     if (one.state == slot_state::connecting) with.connecting.push_back(as_known(one));
     if (one.state != slot_state::ready) continue;
     with.ready.push_back(as_known(one));
+    with.known.emplace(with.ready.back().channel.get(), with.ready.back().slot);
     with.ready.back().on_trial = one.probing ? trial_of(with, one.endpoint) : nullptr;
     candidates.push_back({.slot = one.number,
                           .endpoint = one.endpoint,
@@ -218,8 +221,8 @@ std::vector<balance::candidate> stub_hub::fill(board& with, std::span<published_
 // the board is the pool's to change, so its thread reads it without the mutex
 stub_hub::place stub_hub::as_known(published_slot const& one) const {
   std::shared_ptr<grpc::Channel> const& channel = static_cast<grpc_channel*>(one.channel)->get();
-  auto const known = std::ranges::find(board_.ready, channel, &place::channel);
-  if (known != board_.ready.end()) return {.channel = channel, .slot = known->slot};
+  auto const known = board_.known.find(channel.get());
+  if (known != board_.known.end()) return {.channel = channel, .slot = known->second};
   return {.channel = channel, .slot = std::make_shared<slot>(slot{.number = one.number, .calls = one.calls})};
 }
 

@@ -100,8 +100,9 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
   struct board {
     std::vector<place> ready;
     std::vector<place> connecting;
-    std::unordered_map<std::uint32_t, std::shared_ptr<bool>> trials;  // by endpoint, of those that are probed
-    std::vector<target> targets;                                      // of all slots, each once
+    std::unordered_map<std::uint32_t, std::shared_ptr<bool>> trials;        // by endpoint, of those that are probed
+    std::vector<target> targets;                                            // of all endpoints of slots, each once
+    std::unordered_map<grpc::Channel const*, std::shared_ptr<slot>> known;  // those of `ready`, by its channel
     std::string why_not_ready;
     grpc_connectivity_state state = GRPC_CHANNEL_IDLE;
     bool connected = false;  // a slot, be it one that calls must not use
