@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A picker of one's own: the first endpoint while it is connected, the others as stand-ins. usage: picker HOST:PORT,HOST:PORT
+// A picker of one's own: the endpoints of its zone while they are connected, the others as stand-ins. usage: picker FAR,NEAR
 #include <millrace/call/client.hpp>
+#include <millrace/resolve/manual_endpoints.hpp>
 
 #include <echo.grpc.pb.h>
 #include <fmt/core.h>
@@ -11,7 +12,9 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace asio = boost::asio;
@@ -21,12 +24,20 @@ using millrace::echo::Echo;
 using millrace::echo::EchoRequest;
 
 // [picker]
-class first_endpoint {
+class own_zone {
  public:
-  static constexpr std::string_view name = "first_endpoint";
+  static constexpr std::string_view name = "own_zone";
 
-  // endpoints are numbered as the target lists them
-  void rebuild(std::span<balance::candidate const> ready) { ready_.assign(ready.begin(), ready.end()); }
+  explicit own_zone(std::string zone) : zone_(std::move(zone)) {}
+
+  // what the source says of an endpoint is looked at here, so that a pick need not
+  void rebuild(std::span<balance::candidate const> ready) {
+    ready_.clear();
+    for (balance::candidate const& one : ready) {
+      std::uint64_t const away = one.attributes->locality == zone_ ? 0 : 1;
+      ready_.push_back({.endpoint = one.endpoint, .away = away, .in_flight = one.in_flight});
+    }
+  }
 
   std::optional<std::size_t> pick(balance::pick_info const& info) noexcept {
     std::optional<std::size_t> best;
@@ -39,13 +50,20 @@ class first_endpoint {
   void on_done(balance::done_info const&) noexcept {}
 
  private:
-  // a retry goes elsewhere if there is an elsewhere
-  static std::uint64_t rank(balance::candidate const& one, balance::pick_info const& info) noexcept {
+  struct place {
+    std::uint32_t endpoint;
+    std::uint64_t away;
+    std::uint32_t const* in_flight;
+  };
+
+  // a retry goes elsewhere if there is an elsewhere; then the zone counts, then the calls in flight
+  static std::uint64_t rank(place const& one, balance::pick_info const& info) noexcept {
     std::uint64_t const avoided = one.endpoint == info.avoid_endpoint ? 1 : 0;
-    return avoided << 32 | one.endpoint;
+    return avoided << 33 | one.away << 32 | *one.in_flight;
   }
 
-  std::vector<balance::candidate> ready_;
+  std::string zone_;
+  std::vector<place> ready_;
 };
 // [end]
 
@@ -59,11 +77,15 @@ asio::awaitable<void> three_calls(millrace::client<Echo> echo, millrace::pool& p
 }
 
 int main(int argc, char** argv) {
+  std::string const both = argc > 1 ? argv[1] : "localhost:50051,localhost:50052";
+  std::string const far = both.substr(0, both.find(','));
+  std::string const near = both.substr(both.find(',') + 1);
   millrace::loop loop;
   // [pool]
-  millrace::pool pool{loop, {.target = argc > 1 ? argv[1] : "localhost:50051,localhost:50052", .make_picker = [] {
-                               return balance::any_picker{first_endpoint{}};
-                             }}};
+  millrace::manual_endpoints servers;
+  servers.update({{.address = far, .locality = "east"}, {.address = near, .locality = "west"}});
+  millrace::pool pool{
+      loop, {.make_resolver = servers.factory(), .make_picker = [] { return balance::any_picker{own_zone{"west"}}; }}};
   // [end]
   co_spawn(loop, three_calls(pool, pool), asio::detached);
   loop.run();

@@ -3,8 +3,12 @@
 #include "support.hpp"
 
 #include <millrace/balance/ring_hash.hpp>
+#include <millrace/resolve/manual_endpoints.hpp>
 
+#include <array>
+#include <optional>
 #include <set>
+#include <span>
 
 using namespace millrace;
 using namespace millrace::sim;
@@ -22,6 +26,33 @@ std::uint64_t calls_to_slow(std::string policy) {
   CHECK(count_ok(world) == 6000);
   return world.net()["slow"].received();
 }
+
+/// The endpoints of a zone by turns; any while it has none.
+class zone_picker {
+ public:
+  static constexpr std::string_view name = "zone_picker";
+
+  explicit zone_picker(std::string zone) : zone_(std::move(zone)) {}
+
+  void rebuild(std::span<balance::candidate const> ready) {
+    here_.clear();
+    auto const in_zone = [this](balance::candidate const& one) { return one.attributes->locality == zone_; };
+    bool const any = std::ranges::none_of(ready, in_zone);
+    for (std::size_t at = 0; at < ready.size(); ++at) {
+      if (any || in_zone(ready[at])) here_.push_back(at);
+    }
+  }
+  std::optional<std::size_t> pick(balance::pick_info const&) noexcept {
+    if (here_.empty()) return std::nullopt;
+    return here_[turn_++ % here_.size()];
+  }
+  void on_done(balance::done_info const&) noexcept {}
+
+ private:
+  std::string zone_;
+  std::vector<std::size_t> here_;
+  std::size_t turn_ = 0;
+};
 
 std::string user(int number) { return "user-" + std::to_string(number); }
 
@@ -246,4 +277,39 @@ TEST_CASE("story: pick_first fails over, stays, and comes back", "[sim][balance]
   world.net()["b"].kill();
   world.run_for(10ms);
   CHECK(next_goes_to() == "a:1");
+}
+
+TEST_CASE(
+    "story: a picker of one's own keeps to its zone while that has an endpoint, and follows an endpoint that moves",
+    "[sim][balance]") {
+  manual_endpoints source;
+  auto const located = [&](std::string c_is_in) {
+    return endpoint_set{{.address = "a:1", .locality = "east"},
+                        {.address = "b:1", .locality = "west", .metadata = {{"rack", "7"}}},
+                        {.address = "c:1", .locality = std::move(c_is_in)}};
+  };
+  source.update(located("east"));
+  world world{{.pool = {.make_resolver = source.factory(),
+                        .make_picker = [] { return balance::any_picker{zone_picker{"west"}}; }}}};
+  make_calls(world, 0s, 40s, 10ms);
+  std::array<std::uint64_t, 3> before{};
+  auto const got = [&] {
+    std::array<std::uint64_t, 3> now{};
+    for (std::size_t at = 0; at < 3; ++at)
+      now[at] = world.net()[std::string(1, static_cast<char>('a' + at)) + ":1"].received();
+    std::array<std::uint64_t, 3> const change{now[0] - before[0], now[1] - before[1], now[2] - before[2]};
+    before = now;
+    return change;
+  };
+  world.at(1s, [&] { got(); });
+  world.at(10s, [&] { CHECK(got() == std::array<std::uint64_t, 3>{0, 900, 0}); });
+  world.at(10s, [&] { world.net()["b:1"].kill(); });
+  world.at(11s, [&] { got(); });
+  world.at(15s, [&] { CHECK(got() == std::array<std::uint64_t, 3>{200, 0, 200}); });
+  world.at(15s, [&] { world.net()["b:1"].up(); });
+  world.at(30s, [&] { source.update(located("west")); });
+  world.at(31s, [&] { got(); });
+  world.at(39s, [&] { CHECK(got() == std::array<std::uint64_t, 3>{0, 400, 400}); });
+  world.run_calls();
+  CHECK(count_ok(world) == world.calls().size());
 }

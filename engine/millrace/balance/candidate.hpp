@@ -3,6 +3,10 @@
 
 #include <cstdint>
 
+namespace millrace {
+struct endpoint;
+}  // namespace millrace
+
 namespace millrace::balance {
 
 /// In place of a slot's or an endpoint's number: none of them.
@@ -22,6 +26,9 @@ struct candidate {
   /// The sum of `endpoint_weight` over all endpoints of the pool, ready or not; 0: not known. For the same.
   std::uint64_t pool_weight = 0;
   std::uint32_t const* in_flight;  ///< Calls on the slot. Lives in it, and outlives its last use by a policy.
+  /// All that the source of its endpoint says of it: address, locality, metadata … (resolve/endpoint.hpp). Lives until the next
+  /// `rebuild` is over, and does not change. Null where there is no pool.
+  millrace::endpoint const* attributes = nullptr;
 };
 
 }  // namespace millrace::balance

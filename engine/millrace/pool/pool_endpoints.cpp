@@ -58,7 +58,7 @@ time_point pool::take_turns() {
   if (params_.observer != nullptr) {
     for (roster_entry const* const one : change.chosen) {
       params_.observer->on(events::endpoint_chosen{
-          .at = loop_.now(), .endpoint = one->address, .priority = one->is.priority, .endpoints = roster_.size()});
+          .at = loop_.now(), .endpoint = one->address, .priority = one->is->priority, .endpoints = roster_.size()});
     }
   }
   return roster_.look_again();

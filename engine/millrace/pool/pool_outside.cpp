@@ -27,12 +27,10 @@ void pool::publish() {
     roster_entry const& at = roster_[one.endpoint_number()];
     all.push_back({.number = one.number(),
                    .endpoint = at.number,
+                   .is = at.is,
                    .weight = selection_.weight_of(at, loop_.now()),
-                   .endpoint_weight = at.is.weight,
                    .endpoint_hash = at.hash,
                    .pool_weight = roster_.weight(),
-                   .address = one.endpoint(),
-                   .authority = at.is.authority,
                    .min_keepalive_time = at.min_keepalive_time,
                    .state = state_for_others(one, chosen[one.number()]),
                    .connected = one.state() == slot_state::ready,

@@ -101,7 +101,7 @@ slot& pool::open_slot(roster_entry& at) {
 
 channel* pool::open_channel(slot& one) {
   roster_entry const& at = roster_[one.endpoint_number()];
-  channel* const made = channels_->open(at.is, at.min_keepalive_time);
+  channel* const made = channels_->open(*at.is, at.min_keepalive_time);
   one.keepalive_time = made->keepalive_time();
   return made;
 }
@@ -251,7 +251,7 @@ std::vector<endpoint_load> pool::loads() {
     std::uint32_t const taking_over = one.rotation->replacement() ? 1 : 0;
     // what takes no calls now does not grow
     ready_slots const on = one.number < ready.size() ? ready[one.number] : ready_slots{};
-    bool const grows = one.is.priority == selection_.priority() && (one.usable() || one.slots.ready() == 0);
+    bool const grows = one.is->priority == selection_.priority() && (one.usable() || one.slots.ready() == 0);
     made.push_back({.endpoint = one.number,
                     .min_slots = share,
                     .max_slots = grows ? max : std::max(share, one.slots.open()),

@@ -11,7 +11,10 @@
 namespace millrace {
 
 roster_entry::roster_entry(endpoint what, std::uint32_t with_number)
-    : address(what.address), is(std::move(what)), number(with_number), hash(stable_hash(address)) {}
+    : address(what.address),
+      is(std::make_shared<endpoint const>(std::move(what))),
+      number(with_number),
+      hash(stable_hash(address)) {}
 
 balance::dial_outcome roster_entry::outcome() const noexcept {
   using balance::dial_outcome;
@@ -27,7 +30,7 @@ roster::change roster::apply(endpoint_set set) {
     if (one == nullptr)
       one = &add(std::move(what));
     else
-      one->is = std::move(what);
+      one->is = std::make_shared<endpoint const>(std::move(what));
     one->listed = true;
     listed_.push_back(one);
   }
@@ -39,7 +42,7 @@ roster::change roster::refresh() {
   choose();
   weight_ = 0;
   for (roster_entry const* const one : listed_) {
-    if (one->within_aperture || one->drained) weight_ += one->is.weight;
+    if (one->within_aperture || one->drained) weight_ += one->is->weight;
   }
   std::ranges::copy_if(listed_, std::back_inserter(eligible_), &roster_entry::may_be_wanted);
   change made = collect();
@@ -65,7 +68,7 @@ roster::change roster::collect() {
 roster::change roster::look(time_point now) {
   if (!one_by_one()) return {};
   std::map<std::uint32_t, std::vector<balance::dial_candidate>> levels;
-  for (roster_entry const* const one : eligible_) levels[one->is.priority].push_back({one->number, one->outcome()});
+  for (roster_entry const* const one : eligible_) levels[one->is->priority].push_back({one->number, one->outcome()});
   std::erase_if(orders_, [&](auto const& one) { return !levels.contains(one.first); });
   look_again_ = never;
   std::vector<roster_entry*> chosen;
@@ -108,7 +111,7 @@ void roster::choose() {
   for (roster_entry* const one : listed_) {
     one->within_aperture = false;
     if (one->drained) continue;
-    level& of = levels[one->is.priority];
+    level& of = levels[one->is->priority];
     of.entries.push_back(one);
     of.hashes.push_back(one->hash);
   }

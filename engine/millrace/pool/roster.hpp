@@ -83,7 +83,7 @@ struct roster_entry {
   }
 
   std::string const address;
-  endpoint is;  ///< As its source described it last.
+  std::shared_ptr<endpoint const> is;  ///< As its source described it last; shared with those who pick.
   std::uint32_t const number;
   std::uint64_t const hash;      ///< Of the address, for policies.
   bool listed = true;            ///< In the pool's set.

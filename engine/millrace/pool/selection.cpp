@@ -4,6 +4,7 @@
 #include <millrace/balance/panic.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace millrace {
 
@@ -12,10 +13,11 @@ time_point selection::rebuild(time_point now, roster const& endpoints, std::span
   time_point again = choose_level(now);
   chosen_.clear();
   candidates_.clear();
+  auto const before = std::exchange(described_, {});  // which the picker may look at until it has the new ones
   for (auto const& one : slots) {
     if (one == nullptr || one->state() != slot_state::ready) continue;
     roster_entry const& at = endpoints[one->endpoint_number()];
-    if (!at.wanted() || at.is.priority != priority_ || !at.connected() || !(panicking_ || at.usable())) continue;
+    if (!at.wanted() || at.is->priority != priority_ || !at.connected() || !(panicking_ || at.usable())) continue;
     duration const age = now - at.connected_since;
     if (age < params_.slow_start.window)
       again = std::min(again, saturating_add(now, slow_start_step(params_.slow_start)));
@@ -23,24 +25,25 @@ time_point selection::rebuild(time_point now, roster const& endpoints, std::span
     candidates_.push_back({.slot = one->number(),
                            .endpoint = at.number,
                            .weight = weight_of(at, now),
-                           .endpoint_weight = at.is.weight,
+                           .endpoint_weight = at.is->weight,
                            .endpoint_hash = at.hash,
                            .pool_weight = endpoints.weight(),
-                           .in_flight = &one->in_flight()});
+                           .in_flight = &one->in_flight(),
+                           .attributes = described_.emplace_back(at.is).get()});
   }
   picker_.rebuild(candidates_);
   return again;
 }
 
 double selection::weight_of(roster_entry const& at, time_point now) const noexcept {
-  return at.is.weight * slow_start_factor(params_.slow_start, now - at.connected_since);
+  return at.is->weight * slow_start_factor(params_.slow_start, now - at.connected_since);
 }
 
 void selection::count_levels(roster const& endpoints) {
   levels_.clear();
   for (roster_entry const* const one : endpoints.wanted()) {
-    auto at = std::ranges::lower_bound(levels_, one->is.priority, {}, &level::priority);
-    if (at == levels_.end() || at->priority != one->is.priority) at = levels_.insert(at, {one->is.priority});
+    auto at = std::ranges::lower_bound(levels_, one->is->priority, {}, &level::priority);
+    if (at == levels_.end() || at->priority != one->is->priority) at = levels_.insert(at, {one->is->priority});
     if (one->connected()) ++at->connected;
     if (one->usable()) ++at->usable;
     if (one->connects()) at->connects = true;

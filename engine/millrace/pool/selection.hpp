@@ -77,6 +77,7 @@ class selection {
   std::vector<balance::failover_level> availability_;
   std::vector<slot*> chosen_;
   std::vector<balance::candidate> candidates_;
+  std::vector<std::shared_ptr<endpoint const>> described_;  // what those refer to
   std::uint32_t priority_ = 0;
   std::uint32_t connected_ = 0;
   std::uint32_t usable_ = 0;

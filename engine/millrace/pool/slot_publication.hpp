@@ -10,23 +10,21 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace millrace {
 
 class channel;
+struct endpoint;
 
 /// A slot, as told to those who make calls outside of the pool's loop.
 struct published_slot {
   std::uint32_t number;
   std::uint32_t endpoint;
+  std::shared_ptr<millrace::endpoint const> is;  ///< The endpoint.
   double weight;
-  std::uint32_t endpoint_weight;
   std::uint64_t endpoint_hash;
   std::uint64_t pool_weight;
-  std::string_view address;  ///< The endpoint's, as the next.
-  std::string_view authority;
   duration min_keepalive_time;
   /// As calls have to take it: ready only if they may go there. One that is connected, but must not be used, is told as
   /// backing off when its endpoint is unhealthy, as connecting while that is asked, and else as idle.

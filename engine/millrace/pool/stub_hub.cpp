@@ -133,7 +133,7 @@ std::shared_ptr<grpc::Channel> const& stub_hub::waiting() {
   if (board_.waiting == nullptr) {
     if (board_.targets.empty()) return refusing();
     auto const& to = board_.targets[turn_++ % board_.targets.size()];
-    board_.waiting = dialer_.dial(to.address, to.authority, to.min_keepalive_time);
+    board_.waiting = dialer_.dial(to.is->address, to.is->authority, to.min_keepalive_time);
   }
   return board_.waiting;
 }
@@ -199,8 +199,7 @@ std::vector<balance::candidate> stub_hub::fill(board& with, std::span<published_
   std::unordered_set<std::uint32_t> endpoints;
   for (published_slot const& one : slots) {
     with.connected = with.connected || one.connected;
-    if (endpoints.insert(one.endpoint).second)
-      with.targets.push_back({std::string(one.address), std::string(one.authority), one.min_keepalive_time});
+    if (endpoints.insert(one.endpoint).second) with.targets.push_back({one.is, one.min_keepalive_time});
     if (one.channel == nullptr) continue;
     if (one.state == slot_state::connecting) with.connecting.push_back(as_known(one));
     if (one.state != slot_state::ready) continue;
@@ -210,10 +209,11 @@ std::vector<balance::candidate> stub_hub::fill(board& with, std::span<published_
     candidates.push_back({.slot = one.number,
                           .endpoint = one.endpoint,
                           .weight = one.weight,
-                          .endpoint_weight = one.endpoint_weight,
+                          .endpoint_weight = one.is->weight,
                           .endpoint_hash = one.endpoint_hash,
                           .pool_weight = one.pool_weight,
-                          .in_flight = &one.calls->plain()});
+                          .in_flight = &one.calls->plain(),
+                          .attributes = one.is.get()});
   }
   return candidates;
 }

@@ -6,6 +6,7 @@
 #include <millrace/loop/operation.hpp>
 #include <millrace/pool/grpc_channel.hpp>
 #include <millrace/pool/slot_publication.hpp>
+#include <millrace/resolve/endpoint.hpp>
 
 #include <grpcpp/channel.h>
 
@@ -91,8 +92,7 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
 
   /// What a channel that is no slot's is dialed to.
   struct target {
-    std::string address;
-    std::string authority;
+    std::shared_ptr<endpoint const> is;
     duration min_keepalive_time;
   };
 
@@ -100,8 +100,8 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
   struct board {
     std::vector<place> ready;
     std::vector<place> connecting;
-    std::unordered_map<std::uint32_t, std::shared_ptr<bool>> trials;        // by endpoint, of those that are probed
-    std::vector<target> targets;                                            // of all endpoints of slots, each once
+    std::unordered_map<std::uint32_t, std::shared_ptr<bool>> trials;  // by endpoint, of those that are probed
+    std::vector<target> targets;  // of all endpoints of slots, each once; candidates refer to them
     std::unordered_map<grpc::Channel const*, std::shared_ptr<slot>> known;  // those of `ready`, by its channel
     std::string why_not_ready;
     grpc_connectivity_state state = GRPC_CHANNEL_IDLE;
