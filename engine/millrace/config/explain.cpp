@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/config/explain.hpp>
 
+#include <millrace/config/impl/channel_arguments.hpp>
 #include <millrace/config/impl/lints.hpp>
 #include <millrace/config/impl/read.hpp>
 #include <millrace/config/impl/tables.hpp>
@@ -107,6 +108,28 @@ void add_method(std::string const& name, method_config const& config, config_sou
   if (config.hedging) add_all("hedging.", config::impl::written(*config.hedging));
 }
 
+// what channel_args make of a parameter is told there, too
+void note_replaced(std::vector<config_value>& values, config::impl::channel_argument const& by) {
+  auto const at = std::ranges::find(values, "pool_params." + std::string(by.parameter), &config_value::path);
+  if (at != values.end()) at->note = "channel_args win: " + by.key + " = " + by.value.value_or("none");
+}
+
+void add_channel_arguments(pool_params const& pool, std::vector<config_value>& to) {
+  for (auto const& one : config::impl::channel_arguments_of(pool)) {
+    std::string const parameter = one.parameter.empty() ? "" : "pool_params." + std::string(one.parameter);
+    std::string note;
+    if (one.unheeded)
+      note = "channel_args ask for " + *one.unheeded + " in vain";
+    else if (one.theirs() && one.engines)
+      note = "the engine's is " + *one.engines;
+    else if (!one.theirs())
+      note = parameter;
+    if (one.theirs() && one.engines) note_replaced(to, one);
+    to.push_back({"channel " + one.key, one.value.value_or("none"),
+                  one.theirs() ? config_source::code : config_source::engine, std::move(note)});
+  }
+}
+
 origin pool_origin(pool_params const& pool, config_origins const& origins) {
   origin from{flattened(config::impl::written(pool_params{})), said<pool_params>(origins.pool_json), {}};
   service_config const* const service = origins.service;
@@ -143,6 +166,7 @@ std::string_view to_string(config_source value) noexcept {
     case config_source::code: return "code";
     case config_source::json: return "json";
     case config_source::service: return "service config";
+    case config_source::engine: return "engine";
   }
   return "?";
 }
@@ -157,6 +181,7 @@ config_report explain_config(pool_params const& pool, client_params const& clien
       add_method(name, config, by_service ? config_source::service : config_source::code, report.values);
     }
   }
+  add_channel_arguments(pool, report.values);
   report.lints = config::impl::lints_of(pool, client);
   if (origins.service != nullptr) report.unused = origins.service->unused;
   return report;
@@ -165,7 +190,8 @@ config_report explain_config(pool_params const& pool, client_params const& clien
 std::string to_string(config_report const& report) {
   std::string text;
   for (config_value const& one : report.values) {
-    text += padded(one.path, 44) + padded(one.value, 20).append(to_string(one.from)) + '\n';
+    text += padded(one.path, 44) + padded(one.value, 20).append(to_string(one.from));
+    text += one.note.empty() ? "\n" : " (" + one.note + ")\n";
   }
   for (auto const& one : report.unused) text += "unused: " + one.path + ": " + one.why + '\n';
   for (config_lint const& one : report.lints) {

@@ -11,8 +11,8 @@
 
 namespace millrace {
 
-/// Where a value comes from.
-enum class config_source : std::uint8_t { by_default, code, json, service };
+/// Where a value comes from. `engine`: it sets an argument of gRPC's channels by itself, or makes it of a parameter.
+enum class config_source : std::uint8_t { by_default, code, json, service, engine };
 
 std::string_view to_string(config_source value) noexcept;
 
@@ -25,9 +25,10 @@ struct config_origins {
 
 /// One effective value.
 struct config_value {
-  std::string path;   ///< `pool_params.slot.backoff.initial`.
+  std::string path;   ///< `pool_params.slot.backoff.initial`, `method /s/m timeout`, `channel grpc.enable_retries`.
   std::string value;  ///< As in JSON; `set` or `none` for what JSON cannot give.
   config_source from = config_source::by_default;
+  std::string note{};  ///< What it replaces, or is replaced by; for people.
 };
 
 /// Something that is allowed and seldom meant.
@@ -43,7 +44,8 @@ struct config_report {
   std::vector<service_config::unused_field> unused;  ///< Of the service config.
 };
 
-/// Every effective value with its source, and what is questionable about them. Throws like from_json for texts in `origins` that are
+/// Every effective value with its source, and what is questionable about them. After the parameters, the arguments that gRPC's channels
+/// get (`channel grpc.keepalive_time_ms`), those in vain included: `channel_args` and the engine may both ask for one. Throws like from_json for texts in `origins` that are
 /// none.
 config_report explain_config(pool_params const& pool, client_params const& client, config_origins const& origins = {});
 

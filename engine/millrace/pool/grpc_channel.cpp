@@ -248,21 +248,37 @@ void set_for_stubs(grpc::ChannelArguments& args, pool_params const& params) {
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, milliseconds(params.slot.backoff.max));
 }
 
+// all but the keepalive time
+grpc::ChannelArguments lasting_arguments(pool_params const& params) {
+  grpc::ChannelArguments args;
+  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(params.slot.dial_timeout));
+  // an idle slot is meant to stay connected
+  args.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
+  params.stub_calls ? set_for_stubs(args, params) : set_for_engine(args, params);
+  if (params.channel_args) append(args, *params.channel_args);
+  // its counting costs each call; who wants it says so
+  if (!sets(args, GRPC_ARG_ENABLE_CHANNELZ)) args.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  set_keepalive(args, params.keepalive);
+  return args;
+}
+
+void set_keepalive_time(grpc::ChannelArguments& args, duration time) {
+  if (time > duration::zero()) args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(time));
+}
+
 }  // namespace
+
+grpc::ChannelArguments channel_arguments(pool_params const& params) {
+  grpc::ChannelArguments args = lasting_arguments(params);
+  set_keepalive_time(args, keepalive_time_of(params));
+  return args;
+}
 
 grpc_dialer::grpc_dialer(pool_params const& params)
     : credentials_(params.credentials ? params.credentials : grpc::InsecureChannelCredentials()),
-      keepalive_time_(keepalive_time_of(params)) {
-  args_.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  args_.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(params.slot.dial_timeout));
-  // an idle slot is meant to stay connected
-  args_.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
-  params.stub_calls ? set_for_stubs(args_, params) : set_for_engine(args_, params);
-  if (params.channel_args) append(args_, *params.channel_args);
-  // its counting costs each call; who wants it says so
-  if (!sets(args_, GRPC_ARG_ENABLE_CHANNELZ)) args_.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
-  set_keepalive(args_, params.keepalive);
-}
+      args_(lasting_arguments(params)),
+      keepalive_time_(keepalive_time_of(params)) {}
 
 duration grpc_dialer::keepalive_time(duration least) const noexcept {
   return keepalive_time_ == duration::zero() ? keepalive_time_ : std::max(keepalive_time_, least);
@@ -272,8 +288,7 @@ std::shared_ptr<grpc::Channel> grpc_dialer::dial(std::string const& endpoint, st
                                                  duration min_keepalive_time,
                                                  std::shared_ptr<socket_tap> const& tap) const {
   grpc::ChannelArguments args = args_;
-  duration const silence = keepalive_time(min_keepalive_time);
-  if (silence > duration::zero()) args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(silence));
+  set_keepalive_time(args, keepalive_time(min_keepalive_time));
   // what TLS expects in the certificate, too
   if (!authority.empty() && !sets(args_, GRPC_ARG_DEFAULT_AUTHORITY))
     args.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);

@@ -27,6 +27,10 @@ struct message_limits {
   std::size_t response = 0;
 };
 
+/// What each channel of a pool is given, but for what depends on its endpoint: the authority, a keepalive time that has grown, and
+/// what `cork` adds. Of several with one key gRPC heeds the first.
+grpc::ChannelArguments channel_arguments(pool_params const& params);
+
 /// Makes grpc::Channels as a pool's parameters say: each with a subchannel pool of its own, so that N channels are N TCP
 /// connections, and, unless stubs use them, without gRPC's retries, whose attempts would multiply with the engine's.
 class grpc_dialer {

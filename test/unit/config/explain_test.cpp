@@ -165,3 +165,97 @@ TEST_CASE("explain: the text has a line for each value, lint and unused field", 
   auto const lines = static_cast<std::size_t>(std::ranges::count(text, '\n'));
   CHECK(lines == report.values.size() + report.lints.size() + report.unused.size());
 }
+
+namespace {
+
+std::string note_of(config_report const& report, std::string const& path) { return value_of(report, path).note; }
+
+// those that name it
+std::size_t lints_about(pool_params const& pool, std::string_view what) {
+  auto const lints = explain_config(pool, {}).lints;
+  return static_cast<std::size_t>(std::ranges::count_if(lints, [&](config_lint const& one) {
+    return one.path == "pool_params.channel_args" && one.reason.find(what) != std::string::npos;
+  }));
+}
+
+}  // namespace
+
+TEST_CASE("explain: the channels' arguments are listed, with the parameters that they are made of", "[config]") {
+  auto const report = explain_config({.keepalive = {.time = 45s}}, {});
+  is(report, "channel grpc.keepalive_time_ms", "45000", config_source::engine);
+  CHECK(note_of(report, "channel grpc.keepalive_time_ms") == "pool_params.keepalive.time");
+  CHECK(note_of(report, "pool_params.keepalive.time").empty());
+  is(report, "channel grpc.minimal_stack", "1", config_source::engine);
+  is(report, "channel grpc.enable_retries", "0", config_source::engine);
+  is(report, "channel grpc.use_local_subchannel_pool", "1", config_source::engine);
+  is(explain_config({.transparent_retry = transparent_retry::core}, {}), "channel grpc.enable_retries", "1",
+     config_source::engine);
+  is(explain_config({.max_response_bytes = 9, .stub_calls = true}, {}), "channel grpc.max_receive_message_length", "9",
+     config_source::engine);
+}
+
+TEST_CASE("explain: an argument of the user's that wins says so, and so does the parameter that loses", "[config]") {
+  auto const args = arguments("grpc.keepalive_time_ms", 20'000);
+  args->SetInt("grpc.enable_channelz", 1);
+  args->SetInt("grpc.max_concurrent_streams", 7);
+  auto const report = explain_config({.channel_args = args}, {});
+  is(report, "channel grpc.keepalive_time_ms", "20000", config_source::code);
+  CHECK(note_of(report, "channel grpc.keepalive_time_ms") == "the engine's is 30000");
+  is(report, "pool_params.keepalive.time", "30s", config_source::by_default);
+  CHECK(note_of(report, "pool_params.keepalive.time") == "channel_args win: grpc.keepalive_time_ms = 20000");
+  CHECK(note_of(report, "pool_params.keepalive.timeout").empty());
+  is(report, "channel grpc.enable_channelz", "1", config_source::code);
+  is(report, "channel grpc.max_concurrent_streams", "7", config_source::code);
+  CHECK(note_of(report, "channel grpc.max_concurrent_streams").empty());
+  CHECK(to_string(report).find("(channel_args win: grpc.keepalive_time_ms = 20000)\n") != std::string::npos);
+  // off, as the user has it
+  auto const off = explain_config({.channel_args = arguments("grpc.keepalive_time_ms", 0)}, {});
+  CHECK(value_of(off, "channel grpc.keepalive_time_ms").value == "none");
+}
+
+TEST_CASE("explain: an argument of the user's that is not heeded is listed as such, and questioned", "[config]") {
+  for (char const* const key :
+       {"grpc.max_receive_message_length", "grpc.max_send_message_length", "grpc.initial_reconnect_backoff_ms",
+        "grpc.max_reconnect_backoff_ms", "grpc.min_reconnect_backoff_ms", "grpc.client_idle_timeout_ms",
+        "grpc.use_local_subchannel_pool"}) {
+    pool_params const pool{.channel_args = arguments(key, 77)};
+    auto const report = explain_config(pool, {});
+    auto const found = value_of(report, std::string("channel ") + key);
+    INFO(key);
+    CHECK(found.from == config_source::engine);
+    CHECK(found.value != "77");
+    CHECK(found.note == "channel_args ask for 77 in vain");
+    CHECK(lints_about(pool, std::string(key) + " = 77 is not heeded") == 1);
+  }
+  // what the engine sets itself is no question
+  CHECK(explain_config({.channel_args = arguments("grpc.use_local_subchannel_pool", 1)}, {}).lints.empty());
+  // once, by its own rule
+  CHECK(explain_config({.channel_args = arguments("grpc.enable_retries", 1)}, {}).lints.size() == 1);
+  CHECK(lints_about({.transparent_retry = transparent_retry::core, .channel_args = arguments("grpc.enable_retries", 0)},
+                    "grpc.enable_retries = 0 is not heeded") == 1);
+}
+
+TEST_CASE("explain: arguments that break what a pool promises are questioned", "[config]") {
+  auto const minimal = arguments("grpc.minimal_stack", 1);
+  CHECK(lints_about({.stub_calls = true, .channel_args = minimal}, "nobody enforces") == 1);
+  CHECK(lints_about({.minimal_stack = false, .channel_args = minimal}, "nobody enforces") == 1);
+  CHECK(lints_about({.channel_args = minimal}, "nobody enforces") == 0);
+  auto const balances = [](char const* key, std::string const& value) {
+    auto args = std::make_shared<grpc::ChannelArguments>();
+    args->SetString(key, value);
+    return lints_about({.channel_args = args}, "no longer one connection");
+  };
+  CHECK(balances("grpc.lb_policy_name", "round_robin") == 1);
+  CHECK(balances("grpc.lb_policy_name", "pick_first") == 0);
+  CHECK(balances("grpc.service_config", R"({"loadBalancingConfig": [{"round_robin": {}}]})") == 1);
+  CHECK(balances("grpc.service_config", "{}") == 0);
+  for (int const pings : {0, 3}) {
+    CHECK(lints_about({.channel_args = arguments("grpc.http2.max_pings_without_data", pings)}, "two pings") == 1);
+  }
+  CHECK(lints_about({.channel_args = arguments("grpc.http2.max_pings_without_data", 2)}, "two pings") == 0);
+  static int anything = 0;
+  auto mutator = std::make_shared<grpc::ChannelArguments>();
+  mutator->SetPointer("grpc.socket_mutator", &anything);
+  CHECK(lints_about({.channel_args = mutator}, "socket mutator") == 1);
+  CHECK(lints_about({.cork = false, .channel_args = mutator}, "socket mutator") == 0);
+}

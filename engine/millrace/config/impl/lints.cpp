@@ -3,6 +3,7 @@
 
 #include <millrace/call/method_config.hpp>
 #include <millrace/call/options.hpp>
+#include <millrace/config/impl/channel_arguments.hpp>
 #include <millrace/pool/params.hpp>
 #include <millrace/time/duration_text.hpp>
 
@@ -54,6 +55,23 @@ bool keeps_grpc_retries(pool_params const& pool) {
   return pool.stub_calls && has_grpc_retry_policy(pool) && integer(pool, GRPC_ARG_ENABLE_RETRIES).value_or(1) != 0;
 }
 
+// of a name with many addresses, each of them
+bool balances_within_a_channel(pool_params const& pool) {
+  grpc_arg const* const config = argument(pool, GRPC_ARG_SERVICE_CONFIG);
+  grpc_arg const* const policy = argument(pool, GRPC_ARG_LB_POLICY_NAME);
+  auto const says = [](grpc_arg const* one, std::string_view what) {
+    return one != nullptr && one->type == GRPC_ARG_STRING &&
+           std::string_view(one->value.string).find(what) != std::string_view::npos;
+  };
+  bool const other = policy != nullptr && !says(policy, "pick_first");
+  return other || says(config, "loadBalancing");
+}
+
+bool leaves_out_filters(pool_params const& pool) {
+  bool const asked = pool.minimal_stack && !pool.stub_calls && pool.transparent_retry == transparent_retry::engine;
+  return !asked && integer(pool, GRPC_ARG_MINIMAL_STACK).value_or(0) != 0;
+}
+
 // ---- what is told apart below
 
 bool retries(subject const& of) { return of.client.retry.max_attempts > 1; }
@@ -94,6 +112,25 @@ constexpr rule rules[] = {
      "client_params.retry.max_attempts "
      "to 1",
      "gRFC A6, grpc/proposal#12", [](subject const& of) { return keeps_grpc_retries(of.pool) && retries(of); }},
+    {"pool_params.channel_args",
+     "grpc.minimal_stack, which the parameters do not ask for: on the channels of leases and stubs nobody enforces "
+     "deadlines and message sizes",
+     "", [](subject const& of) { return leaves_out_filters(of.pool); }},
+    {"pool_params.channel_args",
+     "a balancing policy for gRPC: a channel then has a connection to each address of its name, and a slot is no "
+     "longer one connection, of which the pool knows the load, the age and the health; use pool_params.balance",
+     "", [](subject const& of) { return balances_within_a_channel(of.pool); }},
+    {"pool_params.channel_args",
+     "grpc.http2.max_pings_without_data: more than two pings without data between them are what servers close "
+     "connections for",
+     "grpc#33661",
+     [](subject const& of) {
+       int const most = integer(of.pool, GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA).value_or(2);
+       return most == 0 || most > 2;
+     }},
+    {"pool_params.channel_args",
+     "a socket mutator of your own: coalescing puts its own in that place, where it can; set pool_params.cork to false",
+     "", [](subject const& of) { return of.pool.cork && argument(of.pool, GRPC_ARG_SOCKET_MUTATOR) != nullptr; }},
     {"client_params.default_timeout",
      "a call that sets no timeout of its own waits longer than ten minutes: on a connection that has silently died, "
      "that is how "
@@ -161,6 +198,13 @@ constexpr rule rules[] = {
      [](subject const& of) { return retries(of) && of.pool.budget.percent > 1; }},
 };
 
+config_lint in_vain(channel_argument const& one) {
+  std::string reason =
+      one.key + " = " + *one.unheeded + " is not heeded: the engine sets " + one.value.value_or("none");
+  if (!one.parameter.empty()) reason.append("; see pool_params.").append(one.parameter);
+  return {"pool_params.channel_args", std::move(reason), ""};
+}
+
 }  // namespace
 
 std::vector<config_lint> lints_of(pool_params const& pool, client_params const& client) {
@@ -168,6 +212,10 @@ std::vector<config_lint> lints_of(pool_params const& pool, client_params const& 
   for (rule const& one : rules) {
     if (!one.applies({pool, client})) continue;
     found.push_back({std::string(one.path), std::string(one.reason), std::string(one.reference)});
+  }
+  for (channel_argument const& one : channel_arguments_of(pool)) {
+    bool const told = one.key == GRPC_ARG_ENABLE_RETRIES && asks_for_grpc_retries(pool);
+    if (one.unheeded && !told) found.push_back(in_vain(one));
   }
   return found;
 }
