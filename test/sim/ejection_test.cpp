@@ -66,6 +66,24 @@ slow_run with_a_slow_one(std::string const& policy) {
           percentile(world, 0.95)};
 }
 
+// one of three servers fails all calls from 1 s on, and says for a second that it does not serve
+struct sick_twice {
+  explicit sick_twice(duration calls_until) {
+    for (char const* const name : {"a:1", "b:1", "c:1"}) world.net()[name].health(health_answer::serving);
+    make_calls(world, 0s, calls_until, 10ms);
+    world.at(1s, [this] { world.net()["b:1"].answer_with({.code = status_code::internal}); });
+    world.at(2s, [this] { world.net()["b:1"].health(health_answer::not_serving); });
+    world.at(3s, [this] { world.net()["b:1"].health(health_answer::serving); });
+  }
+
+  health_recorder seen;
+  sim::world world{{.pool = {.target = "a:1,b:1,c:1",
+                             .accrual = health::accrual_params{.base_ejection = 60s},
+                             .health_check = health::watch_params{},
+                             .observer = &seen},
+                    .client = {.retry = {.max_attempts = 1}}}};
+};
+
 }  // namespace
 
 TEST_CASE("story: an endpoint that reads nothing is ejected when calls time out, and not when gRPC gives them back",
@@ -288,20 +306,10 @@ TEST_CASE("story: an endpoint that leaves while it is ejected comes back as good
 }
 
 TEST_CASE("story: a second reason against an endpoint is told, and what remains when the first goes", "[sim][health]") {
-  health_recorder seen;
-  world world{{.pool = {.target = "a:1,b:1,c:1",
-                        .accrual = health::accrual_params{.base_ejection = 60s},
-                        .health_check = health::watch_params{},
-                        .observer = &seen},
-               .client = {.retry = {.max_attempts = 1}}}};
-  for (char const* const name : {"a:1", "b:1", "c:1"}) world.net()[name].health(health_answer::serving);
-  make_calls(world, 0s, 10s, 10ms);
-  world.at(1s, [&] { world.net()["b:1"].answer_with({.code = status_code::internal}); });
-  world.at(2s, [&] { world.net()["b:1"].health(health_answer::not_serving); });
-  world.at(3s, [&] { world.net()["b:1"].health(health_answer::serving); });
-  world.run_calls();
+  sick_twice with(10s);
+  with.world.run_calls();
   std::vector<std::string> told;
-  for (health_recorder::change const& one : seen.changes) told.push_back(one.to + " by " + one.reason);
+  for (health_recorder::change const& one : with.seen.changes) told.push_back(one.to + " by " + one.reason);
   CHECK(told == std::vector<std::string>{"unhealthy by accrual", "unhealthy by health_check", "unhealthy by accrual"});
 }
 
@@ -497,21 +505,11 @@ TEST_CASE("story: a server without a health service is taken for healthy", "[sim
 
 TEST_CASE("story: a cure by one reason does not undo another: a server that serves and fails stays out",
           "[sim][health]") {
-  health_recorder seen;
-  world world{{.pool = {.target = "a:1,b:1,c:1",
-                        .accrual = health::accrual_params{.base_ejection = 60s},
-                        .health_check = health::watch_params{},
-                        .observer = &seen},
-               .client = {.retry = {.max_attempts = 1}}}};
-  for (char const* const name : {"a:1", "b:1", "c:1"}) world.net()[name].health(health_answer::serving);
-  make_calls(world, 0s, 20s, 10ms);
-  world.at(1s, [&] { world.net()["b:1"].answer_with({.code = status_code::internal}); });
-  world.at(2s, [&] { world.net()["b:1"].health(health_answer::not_serving); });
-  world.at(3s, [&] { world.net()["b:1"].health(health_answer::serving); });
-  world.run_until(2s);
-  std::uint64_t const before = world.net()["b:1"].received();
-  world.run_calls();
-  CHECK(world.net()["b:1"].received() == before);
+  sick_twice with(20s);
+  with.world.run_until(2s);
+  std::uint64_t const before = with.world.net()["b:1"].received();
+  with.world.run_calls();
+  CHECK(with.world.net()["b:1"].received() == before);
 }
 
 TEST_CASE("story: rotate replaces every connection, one at a time, and no call fails", "[sim][health]") {

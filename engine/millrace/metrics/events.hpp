@@ -89,9 +89,8 @@ struct too_many_pings {
   time_point at;
   std::string_view endpoint;
   std::uint32_t slot;
-  duration keepalive_time;  ///< Of that connection; 0 when the pings were not keepalive's.
-  duration
-      next_keepalive_time;  ///< Of those that are made now. The same when it does not grow any more, which is at 2 h.
+  duration keepalive_time;       ///< Of that connection; 0 when the pings were not keepalive's.
+  duration next_keepalive_time;  ///< Of those that are made now. It grows no more once it is 2 h.
 };
 
 /// A slot is to be replaced by a new connection to its endpoint, which takes over when it is ready.
