@@ -31,7 +31,7 @@ method const& method::numbered(std::string_view path) {
   check(path);
   std::lock_guard const lock(guard);
   for (method const& one : known) {
-    if (one.path_ == path) return one;
+    if (one.path() == path) return one;
   }
   known.push_back(method(std::string(path), static_cast<std::uint32_t>(known.size())));
   return known.back();
