@@ -267,6 +267,83 @@ TEST_CASE("deadline: a picker learns of an attempt that is stuck once, at the ca
   CHECK(told.size() == 1);
 }
 
+TEST_CASE("deadline: a call whose attempt is stuck ends although its pool gives up on it in the same moment",
+          "[sim][deadline][drain]") {
+  world world{full_pool()};
+  world.net()["a:1"].answer_with({.after = duration::max(), .stuck = 5s});
+  auto& call = world.call("hello", {.timeout = 1s});
+  world.run_until(10ms);
+  world.pool().async_drain(1s + cut_grace - 10ms, [](error_code) {});
+  world.run_until(2s);
+  REQUIRE(call.done());
+  CHECK(call.took() == 1s + cut_grace);
+  world.run_until(7s);
+}
+
+TEST_CASE("deadline: of an attempt that is stuck the observer and call_info tell at the call's end",
+          "[sim][deadline]") {
+  struct listener final : observer {
+    using observer::on;
+    void on(events::attempt_finished const& event) noexcept override {
+      told.push_back(std::string(event.endpoint) + " " + std::string(to_string(event.code)));
+    }
+    void on(events::call_finished const&) noexcept override { told.emplace_back("call"); }
+    std::vector<std::string> told;
+  } heard;
+  world world{{.pool = {.target = "a:1", .observer = &heard},
+               .client = {.retry = {.initial_backoff = 10ms}}}};
+  world.net()["a:1"].answer_next({.code = status_code::unavailable, .after = 0s});
+  world.net()["a:1"].answer_with({.after = duration::max(), .stuck = 5s});
+  auto& call = world.call("hello", {.timeout = 1s});
+  world.run_until(2s);
+  REQUIRE(call.done());
+  CHECK(heard.told == std::vector<std::string>{"a:1 UNAVAILABLE", "a:1 DEADLINE_EXCEEDED", "call"});
+  CHECK(call.info.attempts == 2);
+  CHECK(call.info.endpoint == "a:1");
+  CHECK(call.info.slot == 0);
+  world.run_until(10s);
+  CHECK(heard.told.size() == 3);
+}
+
+TEST_CASE("cancel: an attempt that was stuck beyond its own time counts against its server, whoever ends the call",
+          "[sim][cancel][health]") {
+  world world{{.pool = {.target = "a:1,b:1", .accrual = health::accrual_params{.consecutive_failures = 3}},
+               .client = {.retry = {.per_attempt_timeout = 100ms}}}};
+  world.net()["a:1"].answer_with({.after = duration::max(), .stuck = 60s});
+  world.pool().open();
+  std::vector<call_record*> calls;
+  for (int n = 0; n < 20; ++n) {
+    world.at(100ms + n * 10ms, [&] { calls.push_back(&world.call("hello", {.timeout = 30s})); });
+  }
+  world.at(1s, [&] {
+    for (call_record* const one : calls) {
+      if (!one->done()) one->cancel(terminal);
+    }
+  });
+  world.run_until(2s);
+  std::uint64_t const before = world.net()["a:1"].received();
+  for (int n = 0; n < 10; ++n) world.call();
+  world.run_until(3s);
+  CHECK(world.net()["a:1"].received() == before);  // it is ejected
+  world.run_until(100s);
+}
+
+TEST_CASE("cancel: a hook may ask for it as often as it likes", "[sim][cancel]") {
+  struct insistent final : interceptor {
+    hook_set hooks() const noexcept override { return {hook::recv_message}; }
+    hook_result on_recv_message(call_context&, message const&) override {
+      for (int n = 0; n < 100; ++n) call->cancel(terminal);
+      return proceed;
+    }
+    call_record* call = nullptr;
+  };
+  auto const hooks = std::make_shared<insistent>();
+  world world{{.pool = {.target = "a:1"}, .interceptors = list(hooks)}};
+  hooks->call = &world.call();
+  world.run_until(1s);
+  CHECK(hooks->call->done());
+}
+
 TEST_CASE("deadline: one that an interceptor brings forward counts for attempts and retries too", "[sim][deadline]") {
   struct shortener final : interceptor {
     hook_set hooks() const noexcept override { return {hook::start}; }

@@ -307,6 +307,40 @@ TEST_CASE("end: handlers that have not run when the loop is destroyed are destro
   CHECK_FALSE(called);
 }
 
+TEST_CASE("end: no hook runs in the loop's destructor, for a call that an interceptor lets go of too late",
+          "[sim][end]") {
+  struct counter final : interceptor {
+    hook_set hooks() const noexcept override { return {hook::start}; }
+    hook_result on_start(call_context&) override {
+      ++calls;
+      return proceed;
+    }
+    int calls = 0;
+  };
+  auto const holds = std::make_shared<holder>(hook::start);
+  auto const counts = std::make_shared<counter>();
+  {
+    chain hooks;
+    hooks.add(holds);
+    hooks.add(counts);
+    std::optional<net> servers;
+    loop on(std::make_unique<sim::port>());
+    servers.emplace(on, 1).add("a:1");
+    auto slots =
+        std::make_unique<pool>(on, pool_params{.target = "a:1"}, std::make_unique<sim::channel_factory>(*servers));
+    {
+      client calls(*slots, *servers, {.interceptors = hooks});
+      calls.async_call(world::called(), "hello", {}, [](call_result) {});
+      on.run_until(on.now() + 1s);
+    }
+    REQUIRE(holds->held.size() == 1);
+    slots.reset();
+    holds->held[0].proceed();
+    holds->held.clear();
+  }
+  CHECK(counts->calls == 0);
+}
+
 TEST_CASE("end: a pool destroyed with everything in the middle of something leaves nothing behind", "[sim][end]") {
   auto const ms = GENERATE(range(0, 60, 3));
   world world{{.pool = {.target = "a:1,b:1,c:1", .min_slots = 6, .max_calls_per_slot = 2}}};

@@ -144,6 +144,40 @@ TEST_CASE("stream: one that is stuck in a write ends in time, and its slot has r
   check_left_over(world, one);
 }
 
+TEST_CASE("stream: what the server said first is shown as long as there is a handle, stuck or not", "[sim][stream]") {
+  world world{{.pool = {.target = "a:1"}}};
+  world.net()["a"].stream_with({.stuck = 5s, .headers = {{"h", "x"}}});
+  auto stream = world.client().async_bidi_stream(world::called(), {.timeout = 1s});
+  std::optional<std::string> got;
+  stream.async_write("one", [](error_code) {});
+  stream.async_read([&](error_code, std::optional<std::string> text) { got = std::move(text); });
+  world.run_until(500ms);
+  REQUIRE(got == "one");
+  metadata_view const shown = stream.initial_metadata();
+  REQUIRE(shown.find("h") == "x");
+  world.run_until(2s);
+  CHECK(shown.find("h") == "x");
+  world.run_until(10s);
+  CHECK(shown.find("h") == "x");
+  CHECK(stream.initial_metadata().find("h") == "x");
+  CHECK(stream.peer() == "a:1");
+  static_cast<void>(stream.trailing_metadata());
+}
+
+TEST_CASE("stream: one whose second attempt was stuck shows nothing when that is back", "[sim][stream][retry]") {
+  world world{{.pool = {.target = "a:1"}, .client = {.retry = {.initial_backoff = 10ms}}}};
+  world.net()["a"].stream_next({.code = status_code::unavailable, .trailers_only = true});
+  world.net()["a"].stream_with({.silent = true, .stuck = 5s});
+  talker one(world, call_kind::server_stream, 0);
+  one.start({.timeout = 1s});
+  world.run_until(10s);
+  REQUIRE(one.end);
+  CHECK(one.end->code == status_code::deadline_exceeded);
+  CHECK(one.as<server_stream>().trailing_metadata().size() == 0);
+  CHECK(one.as<server_stream>().initial_metadata().size() == 0);
+  check_left_over(world, one);
+}
+
 TEST_CASE("stream: default_stream_timeout ends one that sets no time of its own", "[sim][stream]") {
   auto const kind = GENERATE(from_range(kinds));
   world world{{.pool = {.target = "a:1"}, .client = {.default_timeout = 1s, .default_stream_timeout = 3s}}};

@@ -31,7 +31,8 @@ active_call::active_call(std::shared_ptr<client_core> client, method const& call
                          call_options const& options)
     : client_(std::move(client)),
       loop_(client_->context()),
-      method_(called),
+      own_method_(called.number() == method::no_number ? std::optional(called) : std::nullopt),
+      method_(own_method_ ? *own_method_ : called),
       kind_(kind),
       config_(client_->config_of(called)),
       info_(options.info),
@@ -63,17 +64,16 @@ void active_call::on_begin(completion how) {
   if (context_.deadline() != never) loop_.arm(deadline_timer_, context_.deadline());
   if (client_->pool() != nullptr) client_->pool()->budget().deposit(loop_.now());
   if (hedged_) prepare_hedges();
-  if (cancelled_early_) step(call_event::cancel{*cancelled_early_});
+  if (cancelled_as_) step(call_event::cancel{*cancelled_as_});
   if (context_.deadline() <= loop_.now()) step(call_event::deadline{});
   step(call_event::start{});
 }
 
+// a second time means nothing, and would take up room in the pump, in which hooks may ask for it again and again
 void active_call::cancel_as(cancel_depth depth) {
-  if (machine_.state() == call_state::fresh) {
-    cancelled_early_ = cancelled_early_ ? std::max(*cancelled_early_, depth) : depth;
-  } else {
-    step(call_event::cancel{depth});
-  }
+  if (cancelled_as_ && *cancelled_as_ >= depth) return;
+  cancelled_as_ = depth;
+  if (machine_.state() != call_state::fresh) step(call_event::cancel{depth});
 }
 
 void active_call::step(decltype(call_event_at::what) const& what) {
@@ -158,6 +158,7 @@ void active_call::resume(hook_result with) noexcept {
 }
 
 void active_call::on_resume(completion how) {
+  if (how == completion::abandoned) chain_.abandon();  // no hook runs in the loop's destructor
   chain_action action = chain_.resume(std::move(*std::exchange(resumed_, std::nullopt)));
   if (how == completion::abandoned) return give_up();
   if (action.what != chain_action::kind::refused) {
@@ -251,7 +252,7 @@ void active_call::start(leg& on) {
   on.number = machine_.attempts();
   on.slot = on.right.slot_number();
   on.out = true;
-  on.overdue = on.evicted = on.heard = false;
+  on.overdue = on.evicted = on.heard = on.told = false;
   ++out_;
   waiter_.avoid_endpoint = on.right.endpoint_number();
   if (told() != nullptr) {
@@ -289,7 +290,7 @@ void leg::on_time_up() noexcept {
 }
 
 void active_call::do_it(call_action::cancel_attempts action) {
-  loop_.arm(wait_timer_, action.until);
+  if (lingers_) loop_.arm(wait_timer_, action.until);
   cut(nullptr);
   on_cut();
 }
@@ -322,31 +323,37 @@ bool active_call::back(leg& from, completion how) {
     }
     from.wire->result = {status_code::unavailable, "the loop is stopping", {}};
   }
-  from.overdue = from.wire->result.code != status_code::ok && timed_out(from);
+  // of a call that has ended even its policy may be gone
+  bool const counts = machine_.state() == call_state::attempting;
+  from.overdue = counts && from.wire->result.code != status_code::ok && timed_out(from);
   if (from.overdue) from.wire->result = {status_code::deadline_exceeded, "no answer within per_attempt_timeout", {}};
   return true;
 }
 
+void active_call::tell_finished(leg const& one, status_code code, std::string_view message) noexcept {
+  if (told() == nullptr) return;
+  told()->on(events::attempt_finished{.at = loop_.now(),
+                                      .method = method_.path(),
+                                      .endpoint = one.right.endpoint(),
+                                      .slot = one.slot,
+                                      .number = one.number,
+                                      .code = code,
+                                      .message = message,
+                                      .elapsed = loop_.now() - one.started,
+                                      .never_left = !one.out && one.wire->never_left,
+                                      .hedge = one.hedge});
+}
+
 void active_call::settle(leg& from) {
   attempt const& wire = *from.wire;
-  if (told() != nullptr) {
-    told()->on(events::attempt_finished{.at = loop_.now(),
-                                        .method = method_.path(),
-                                        .endpoint = from.right.endpoint(),
-                                        .slot = from.slot,
-                                        .number = from.number,
-                                        .code = wire.result.code,
-                                        .message = wire.result.message,
-                                        .elapsed = loop_.now() - from.started,
-                                        .never_left = wire.never_left,
-                                        .hedge = from.hedge});
-  }
+  if (!from.told) tell_finished(from, wire.result.code, wire.result.message);
   bool const lost = machine_.state() != call_state::attempting || (chosen_ != nullptr && chosen_ != &from);
   if (info_ != nullptr && !lost) info_->endpoint = from.right.endpoint();
   from.right.release(lost ? call_outcome(wire.result.code, true) : outcome_of(from));
   if (wire.result.ok() && client_->throttle() != nullptr) client_->throttle()->record_success();
   if (lost) {
-    from.drop();  // the others may go on for long
+    if (&from != chosen_)
+      from.drop();  // the others may go on for long, and a stream shows its chosen one while there is a handle
     return free_if_over();
   }
   bool const first_answer = wire.result.ok() && !from.hedge && chosen_ == nullptr;
@@ -396,15 +403,23 @@ call_outcome active_call::outcome_of(leg const& one) const noexcept {
   return answered;
 }
 
-// gRPC still writes what was cut off: the pool is to learn now how that went, and has its stream back when gRPC does
-void active_call::report_stuck(call_end why) noexcept {
-  auto const report = [&](leg& one) {
-    if (!one.out || one.evicted || (chosen_ != nullptr && chosen_ != &one)) return;
-    bool const unanswered = why == call_end::deadline && !one.heard;
-    one.right.report(unanswered ? status_code::deadline_exceeded : status_code::cancelled);
+// What is still out has ended for everybody but gRPC, which gives it back when it likes: the observer may be gone by then. The pool
+// learns how those went that did not lose, and has their streams back when gRPC is done.
+void active_call::forsake(call_end why) noexcept {
+  auto const one_out = [&](leg& one) {
+    if (!one.out) return;
+    bool const lost = why == call_end::attempt || one.evicted || (chosen_ != nullptr && chosen_ != &one);
+    bool const unanswered = !lost && !one.heard && (why == call_end::deadline || one.overdue);
+    status_code const code = unanswered ? status_code::deadline_exceeded : status_code::cancelled;
+    tell_finished(one, code, "cut off, and not back yet");
+    one.told = true;
+    if (lost) return;
+    one.right.report(code);
+    if (info_ != nullptr) info_->endpoint = one.right.endpoint();
+    keep(&one);
   };
-  report(first_);
-  for (leg* one = hedges_; one != nullptr; one = one->next) report(*one);
+  one_out(first_);
+  for (leg* one = hedges_; one != nullptr; one = one->next) one_out(*one);
 }
 
 // ---- hedges
@@ -489,9 +504,10 @@ status_code active_call::last_code() const noexcept {
   return last_back_ != nullptr ? last_back_->wire->result.code : status_code::unavailable;
 }
 
-// what is revoked asks for nothing more: its pool, and the budget, may be gone
+// what is revoked asks for no hedge: its pool, and the budget, may be gone
 void active_call::on_wait_over() {
-  if (machine_.state() == call_state::backing_off || !revoked_) step(call_event::elapsed{});
+  bool const may_hedge = machine_.state() == call_state::attempting && !machine_.broken_off();
+  if (!may_hedge || !revoked_) step(call_event::elapsed{});
 }
 
 void active_call::tell_denied(retry_denial why) {
@@ -506,7 +522,7 @@ void active_call::do_it(call_action::end action) {
   if (action.no_retry) tell_denied(*action.no_retry);
   if (hedger_ != nullptr && chosen_ == nullptr) call_off(nullptr);
   if (wait_timer_.armed()) loop_.disarm(wait_timer_);
-  if (out_ > 0 && action.why != call_end::attempt) report_stuck(action.why);
+  if (out_ > 0) forsake(action.why);
   call_end const why = own_end_.value_or(action.why);
   bool const answered = why == call_end::attempt;
   if (answered && last_back_->wire->result.ok()) {

@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace millrace {
 
@@ -108,6 +109,7 @@ class active_call : private hold_target, private list_base<active_call_tag> {
 
   std::shared_ptr<client_core> const client_;
   millrace::loop& loop_;
+  std::optional<method> const own_method_;  // one without a number may go before what is still on the wire does
   method const& method_;
   call_kind const kind_;
   method_config const* const config_;  // null: nothing is set for the method
@@ -119,6 +121,7 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   chain_machine chain_;
   call_machine machine_;
   hook stage_ = hook::start;
+  bool lingers_ = true;              // it may end before its attempts are back, and be there until then
   std::uint8_t out_ = 0;             // legs whose completions are still to come
   std::optional<call_end> own_end_;  // decided here with this `result_`, and not by the machine
   millrace::status result_;
@@ -163,7 +166,8 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   void start(impl::leg& on);
   bool timed_out(impl::leg const& of) const noexcept;
   call_outcome outcome_of(impl::leg const& one) const noexcept;
-  void report_stuck(call_end why) noexcept;
+  void forsake(call_end why) noexcept;
+  void tell_finished(impl::leg const& one, status_code code, std::string_view message) noexcept;
   void prepare_hedges();
   bool others_out(impl::leg const& but) const noexcept;
   void cut(impl::leg const* but) noexcept;
@@ -195,7 +199,7 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   waiter waiter_;
   error_code refusal_;
   std::optional<hook_result> resumed_;  // what an interceptor said, on its way to the loop
-  std::optional<cancel_depth> cancelled_early_;
+  std::optional<cancel_depth> cancelled_as_;
   timer deadline_timer_{bound<void()>::to<&active_call::on_deadline>(*this)};
   timer wait_timer_{bound<void()>::to<&active_call::on_wait_over>(*this)};  // backoff, next hedge, cut_grace
   task<&active_call::on_begin> begin_{*this};

@@ -24,7 +24,7 @@ void stream_call::begin() noexcept {
 }
 
 metadata_view stream_call::trailing_metadata() const noexcept {
-  bool const over = last_back_ != nullptr && shown() == last_back_->wire && !last_back_->out;
+  bool const over = shown() != nullptr && last_back_ != nullptr && shown() == last_back_->wire && !last_back_->out;
   return over ? shown()->trailers : metadata_view{};
 }
 
@@ -73,7 +73,7 @@ void stream_call::finish(stream_waiter& one) {
 }
 
 void stream_call::cancel() {
-  feed(stream_event::cancel{});
+  if (!std::exchange(cancelled_, true)) feed(stream_event::cancel{});
   cancel_as(cancel_depth::terminal);
 }
 

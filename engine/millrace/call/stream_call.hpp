@@ -162,6 +162,7 @@ class stream_call : public active_call {
   bool settled_ = false;     // and the call knows
   bool cut_ = false;         // it was cancelled
   bool done_begun_ = false;
+  bool cancelled_ = false;  // by its user
   bool handle_gone_ = false;
   bool abandoned_ = false;  // the loop ended first
   bool free_queued_ = false;

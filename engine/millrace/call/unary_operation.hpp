@@ -6,14 +6,16 @@
 
 #include <boost/asio/async_result.hpp>
 
+#include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace millrace {
 
 /// A unary_call that ends by calling a handler. `Decode` makes the handler's one argument: `static bool decode(message&&,
 /// value_type&, status& why_not)` reads a response, `static result_type finish(status&&, value_type&&)` joins it with the
-/// outcome.
+/// outcome. Memory of a handler's own allocator is back before the handler runs, so such a call waits for what is cut off.
 template <class Decode, class Handler>
 class unary_operation final : public unary_call {
  public:
@@ -21,7 +23,9 @@ class unary_operation final : public unary_call {
                   call_options const& options, Handler&& handler)
       : unary_call(std::move(client), called, std::move(payload), options),
         allocator_(boost::asio::get_associated_allocator(handler)),
-        handler_(std::in_place, context(), std::move(handler)) {}
+        handler_(std::in_place, context(), std::move(handler)) {
+    lingers_ = std::is_same_v<allocator_type, std::allocator<void>>;
+  }
 
  private:
   using allocator_type = boost::asio::associated_allocator_t<Handler>;

@@ -36,6 +36,7 @@ class leg final : public stream_listener {
   bool overdue = false;  // cut off by its own time
   bool evicted = false;  // or with its endpoint, while others were in flight
   bool heard = false;    // its stream has begun
+  bool told = false;     // the observer was, of its end
   std::uint32_t number = 0;
   std::uint32_t slot = balance::nobody;
   permit right{bound<void()>::to<&leg::on_revoke>(*this)};
