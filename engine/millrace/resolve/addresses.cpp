@@ -2,6 +2,7 @@
 #include <millrace/resolve/addresses.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -36,7 +37,19 @@ std::vector<std::string_view> sorted(std::span<std::string const> addresses) {
 
 std::vector<std::string> interleaved(std::vector<std::string> addresses) { return in_turn(std::move(addresses)); }
 
-endpoint_set interleaved(endpoint_set set) { return in_turn(std::move(set)); }
+endpoint_set interleaved(endpoint_set set) {
+  std::ranges::stable_sort(set, {}, &endpoint::priority);
+  endpoint_set all;
+  all.reserve(set.size());
+  for (auto from = set.begin(); from != set.end();) {
+    auto const until =
+        std::find_if(from, set.end(), [&](endpoint const& one) { return one.priority != from->priority; });
+    endpoint_set level = in_turn(endpoint_set(std::make_move_iterator(from), std::make_move_iterator(until)));
+    std::ranges::move(level, std::back_inserter(all));
+    from = until;
+  }
+  return all;
+}
 
 bool same_addresses(std::span<std::string const> a, std::span<std::string const> b) {
   return a.size() == b.size() && sorted(a) == sorted(b);

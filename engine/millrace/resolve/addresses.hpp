@@ -13,7 +13,7 @@ namespace millrace::resolve {
 /// family that does not work here costs one attempt and not all (RFC 8305, section 4). The order within a family stays.
 std::vector<std::string> interleaved(std::vector<std::string> addresses);
 
-/// The same for endpoints; what is no IPv6 address is of one family.
+/// The same for the endpoints of each priority, lower ones first; what is no IPv6 address is of one family.
 endpoint_set interleaved(endpoint_set set);
 
 /// The same addresses, in whatever order. Servers turn the order from answer to answer.

@@ -22,10 +22,25 @@ TEST_CASE("addresses: the families take turns, in the order that they came", "[r
 
 TEST_CASE("addresses: endpoints take turns as their addresses do, and stay what they are", "[resolve]") {
   millrace::endpoint_set const mixed = interleaved(millrace::endpoint_set{
-      {.address = "[::1]:1", .weight = 2}, {.address = "[::2]:1"}, {.address = "name:1", .priority = 3}});
+      {.address = "[::1]:1", .weight = 2}, {.address = "[::2]:1"}, {.address = "name:1", .locality = "here"}});
   CHECK(mixed == millrace::endpoint_set{{.address = "[::1]:1", .weight = 2},
-                                        {.address = "name:1", .priority = 3},
+                                        {.address = "name:1", .locality = "here"},
                                         {.address = "[::2]:1"}});
+}
+
+TEST_CASE("addresses: endpoints take turns with those of their own priority", "[resolve]") {
+  millrace::endpoint_set const mixed = interleaved(millrace::endpoint_set{{.address = "[::1]:1", .priority = 0},
+                                                                          {.address = "1.1.1.1:1", .priority = 1},
+                                                                          {.address = "[::2]:1", .priority = 0},
+                                                                          {.address = "2.2.2.2:1", .priority = 0},
+                                                                          {.address = "3.3.3.3:1", .priority = 1},
+                                                                          {.address = "[::3]:1", .priority = 1}});
+  CHECK(mixed == millrace::endpoint_set{{.address = "[::1]:1", .priority = 0},
+                                        {.address = "2.2.2.2:1", .priority = 0},
+                                        {.address = "[::2]:1", .priority = 0},
+                                        {.address = "1.1.1.1:1", .priority = 1},
+                                        {.address = "[::3]:1", .priority = 1},
+                                        {.address = "3.3.3.3:1", .priority = 1}});
 }
 
 TEST_CASE("addresses: the same set in another order is the same set", "[resolve]") {
