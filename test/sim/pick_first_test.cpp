@@ -386,7 +386,10 @@ TEST_CASE("pick_first: a picker of one's own may want one endpoint, too", "[sim]
     void on_done(balance::done_info const&) noexcept {}
     static balance::dialing dials() noexcept { return balance::dialing::first; }
   };
-  world world{{.pool = {.target = "a:1,b:1", .make_picker = [] { return balance::any_picker("mine", mine{}); }}}};
+  // max_slots is for what is kept, as with pick_first
+  world world{{.pool = {.target = "a:1,b:1", .max_slots = 1, .make_picker = [] {
+                          return balance::any_picker("mine", mine{});
+                        }}}};
   auto& call = world.call();
   world.run_calls();
   CHECK(call.ok());

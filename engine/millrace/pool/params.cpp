@@ -44,23 +44,15 @@ std::uint32_t endpoints_in(std::string const& target) {
   return listed == nullptr ? 0 : static_cast<std::uint32_t>(listed->size());
 }
 
-bool dials_all(pool_params const& params) {
-  return params.make_picker || balance::make_picker(params.balance, 0).dials() == balance::dialing::all;
-}
-
 }  // namespace
 
 pool_params validated(pool_params params) {
-  std::uint32_t const endpoints = params.make_resolver ? 0 : endpoints_in(params.target);
+  if (!params.make_resolver) static_cast<void>(endpoints_in(params.target));
   validate(params.dns, "pool_params.dns");
   validate(params.file, "pool_params.file");
   if (params.max_slots != 0 && params.max_slots < params.min_slots) {
     refuse("max_slots", std::to_string(params.max_slots),
            "it must be at least min_slots = " + std::to_string(params.min_slots));
-  }
-  if (params.max_slots != 0 && params.max_slots < endpoints && dials_all(params)) {
-    refuse("max_slots", std::to_string(params.max_slots),
-           "it must be at least the number of endpoints = " + std::to_string(endpoints));
   }
   if (params.make_resolver && !params.target.empty()) {
     refuse("target", '"' + params.target + '"', "it must be empty when make_resolver is set");
@@ -89,8 +81,16 @@ pool_params validated(pool_params params) {
   check_durations(params.slot);
   check(params.keepalive);
   validate(params.budget, "pool_params.budget");
-  if (!params.make_picker) static_cast<void>(balance::make_picker(params.balance, 0));
+  if (!params.make_picker) check_max_slots(params, balance::make_picker(params.balance, 0).dials());
   return params;
+}
+
+void check_max_slots(pool_params const& params, balance::dialing dials) {
+  if (params.max_slots == 0 || params.make_resolver || dials != balance::dialing::all) return;
+  std::uint32_t const endpoints = endpoints_in(params.target);
+  if (params.max_slots >= endpoints) return;
+  refuse("max_slots", std::to_string(params.max_slots),
+         "it must be at least the number of endpoints = " + std::to_string(endpoints));
 }
 
 }  // namespace millrace

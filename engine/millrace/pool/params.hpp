@@ -178,7 +178,11 @@ struct pool_params {
   static pool_params from_json(std::string_view text);
 };
 
-/// Throws std::invalid_argument unless every field is allowed; returns it unchanged.
+/// Throws std::invalid_argument unless every field is allowed; returns it unchanged. What `make_picker` makes is not known yet:
+/// `check_max_slots` is for when it is.
 pool_params validated(pool_params params);
+
+/// Throws std::invalid_argument when `max_slots` are fewer than the endpoints of `target`, and the picker wants all of them.
+void check_max_slots(pool_params const& params, balance::dialing dials);
 
 }  // namespace millrace

@@ -44,6 +44,7 @@ pool::pool(loop& on, pool_params params, std::unique_ptr<channel_factory> channe
       scaling_(params_.scaling, params_.max_calls_per_slot),
       health_{.accrual = params_.accrual, .check = params_.health_check, .outlier = params_.outlier.has_value()},
       waiters_(on, params_.max_wait, bound<void(waiter&)>::to<&pool::on_waited_out>(*this)) {
+  check_max_slots(params_, selection_.dials());
   if (selection_.dials() == balance::dialing::first) roster_.dial_one_by_one(params_.dial_order);
   if (params_.outlier) outlier_.emplace(*params_.outlier, on.now());
   if (params_.concurrency_limit) limit_.emplace(*params_.concurrency_limit, on.random());

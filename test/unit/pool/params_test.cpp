@@ -43,6 +43,15 @@ TEST_CASE("pool_params: each bad field is named with its value and what is allow
                     Catch::Contains("\"foo\"") && Catch::Contains("round_robin"));
 }
 
+TEST_CASE("pool_params: max_slots for each endpoint are for a picker that wants them all", "[pool]") {
+  pool_params const own{
+      .target = "a:1,b:1,c:1", .max_slots = 2, .make_picker = [] { return balance::make_picker("round_robin", 0); }};
+  CHECK_NOTHROW(validated(own));
+  CHECK_NOTHROW(check_max_slots(own, balance::dialing::first));
+  CHECK_THROWS_WITH(check_max_slots(own, balance::dialing::all),
+                    Catch::StartsWith("pool_params.max_slots: 2") && Catch::Contains("number of endpoints = 3"));
+}
+
 TEST_CASE("sizing: what is 0 follows the number of endpoints", "[pool][sizing]") {
   auto const is = [](slot_bounds const& one, std::uint32_t min, std::uint32_t max) {
     CHECK(one.min == min);
