@@ -51,7 +51,8 @@ void declare(CLI::App& app, flags& given) {
   value("--method", given.method, "/S/M", "The method to call: /package.Service/Method (required)");
   value("--payload-bytes", given.payload_bytes, "N", "Send N zero bytes with each call (default 16)");
   value("--payload-file", given.payload_file, "FILE", "Send the file's bytes with each call");
-  value("--connections", given.connections, "N", "TCP connections over all endpoints (default one for each)");
+  value("--connections", given.connections, "N",
+        "TCP connections over all endpoints (default one for each; one with pick_first)");
   value("--max-slots", given.max_slots, "N", "Open up to N connections while calls wait (default --connections)");
   value("--watermark", given.watermark, "N", "Calls a connection carries at once; more wait (default no bound)");
   value("--concurrency", given.concurrency, "N", "Closed loop: keep N calls in flight (default 64)");
@@ -77,7 +78,8 @@ void declare(CLI::App& app, flags& given) {
   app.add_flag("--quiet", given.quiet, "No progress lines");
   app.add_flag("--no-cork", given.no_cork, "Do not coalesce what calls of a loop turn write");
   app.add_flag("--narrate", given.narrate, "Say what happens to connections and calls as it happens");
-  app.add_flag("--wait-for-ready", given.wait_for_ready, "Do not start before each endpoint has a connection");
+  app.add_flag("--wait-for-ready", given.wait_for_ready,
+               "Do not start before each endpoint, or that of pick_first, has a connection");
 }
 
 void exclude(char const* flag, text const& value, char const* other, text const& other_value) {
@@ -120,7 +122,10 @@ std::string checked_payload(flags const& given) {
   return std::string(bench::whole("--payload-bytes", given.payload_bytes.value_or("16"), {0, max_payload}), '\0');
 }
 
-std::uint32_t checked_connections(text const& connections, std::size_t endpoints) {
+std::uint32_t checked_connections(text const& connections, options const& made) {
+  // pick_first has all of them to one
+  std::size_t const endpoints =
+      made.balance == "pick_first" ? std::min<std::size_t>(made.endpoints.size(), 1) : made.endpoints.size();
   if (!connections) return static_cast<std::uint32_t>(endpoints);
   // fewer than endpoints would leave some without any load, which nobody means who names them
   auto const count = bench::whole("--connections", *connections, {1, max_connections});
@@ -172,13 +177,17 @@ void check_load(flags const& given, options& made) {
   }
 }
 
-// the file's text, and the target that it names; empty if it leaves that to flags
-std::pair<std::string, std::string> checked_config(text const& file) {
-  if (!file) return {};
+// the file's text, and what it says of the target, which is empty if it leaves that to flags, and of the policy
+struct config_says {
+  std::string json, target, balance;
+};
+
+config_says checked_config(text const& file) {
+  if (!file) return {.json = {}, .target = {}, .balance = pool_params{}.balance};
   std::string json = bench::contents("--config", *file, max_config);
   try {
-    std::string target = pool_params::from_json(json).target;
-    return {std::move(json), std::move(target)};
+    pool_params const says = pool_params::from_json(json);
+    return {std::move(json), says.target, says.balance};
   } catch (std::invalid_argument const& error) {
     throw bad_flag("--config", *file, error.what());
   }
@@ -186,8 +195,9 @@ std::pair<std::string, std::string> checked_config(text const& file) {
 
 void check_where(flags const& given, options& made) {
   exclude("--resolver", given.resolver, "--endpoints", given.endpoints);
-  auto [json, target] = checked_config(given.config);
+  auto [json, target, balance] = checked_config(given.config);
   made.config = std::move(json);
+  made.balance = std::move(balance);
   if (given.resolver) {
     made.resolver = checked_resolver(*given.resolver);
   } else if (given.endpoints || target.empty()) {
@@ -202,7 +212,8 @@ options checked(flags const& given) {
   check_where(given, made);
   made.method = checked_method(given.method);
   made.payload = checked_payload(given);
-  made.connections = checked_connections(given.connections, made.endpoints.size());
+  check_balance(given, made);
+  made.connections = checked_connections(given.connections, made);
   if (given.max_slots) {
     made.max_slots = static_cast<std::uint32_t>(
         bench::whole("--max-slots", *given.max_slots, {std::max(made.connections, 1u), max_connections}));
@@ -216,7 +227,6 @@ options checked(flags const& given) {
   if (given.timeout) made.timeout = bench::duration("--timeout", *given.timeout, {1ms, 1h});
   if (given.attempts) made.attempts = static_cast<std::uint32_t>(bench::whole("--attempts", *given.attempts, {1, 5}));
   if (given.hedge) check_hedge(*given.hedge, made);
-  check_balance(given, made);
   if (given.json) made.json = bench::output("--json", *given.json);
   if (given.tls_ca) made.tls_ca = bench::contents("--tls-ca", *given.tls_ca, max_certificates);
   made.allow_failures = given.allow_failures;

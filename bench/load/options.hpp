@@ -21,7 +21,7 @@ struct options {
   std::string method;                  ///< `/package.Service/Method`.
   std::string payload;                 ///< The request's bytes: zeroes, or what was in the file.
   std::uint32_t connections =
-      0;  ///< TCP connections of the pool over all endpoints; at least one for each, 0 with a resolver.
+      0;  ///< TCP connections of the pool over all endpoints; at least one for each, or for pick_first, 0 with a resolver.
   std::uint32_t max_slots = 0;  ///< So many when calls wait; 0: no more than `connections`.
   std::uint32_t watermark = 0;  ///< Calls a connection carries at once; 0: as many as there are.
 

@@ -132,6 +132,15 @@ TEST_CASE("options: every policy of the engine can be asked for, and keys for th
   CHECK(good({"--balance", "maglev", "--hash-keys", "1000"}).hash_keys == 1000);
 }
 
+TEST_CASE("options: pick_first has one connection, whatever the number of endpoints, unless told otherwise", "[load]") {
+  auto const made = good({"--balance", "pick_first"});
+  CHECK(made.connections == 1);
+  CHECK(load::pool_of(made, nullptr).min_slots == 1);
+  CHECK(load::pool_of(made, nullptr).max_slots == 1);
+  CHECK(good({"--balance", "pick_first", "--connections", "2"}).connections == 2);
+  CHECK(names(refusal_with({"--balance", "pick_first", "--connections", "0"}), "--connections", "0"));
+}
+
 TEST_CASE("options: the payload file's bytes are sent as they are", "[load]") {
   std::string const path = "options_test.payload";
   std::string const bytes("\x00\xff\n\r\x08\x01z", 7);
@@ -277,6 +286,10 @@ TEST_CASE("options: parameters of the pool come from a file, and flags win over 
   CHECK(from_flags.balance == "pick_first");
   CHECK(from_flags.max_calls_per_slot == 7);
   CHECK(load::explained(asked).find("pool_params.max_calls_per_slot") != std::string::npos);
+
+  write(R"({"balance": "pick_first"})");
+  CHECK(good({"--config", path}).connections == 1);
+  CHECK(good({"--config", path, "--balance", "round_robin"}).connections == 3);
 
   write(R"({"balanse": "maglev"})");
   names(refusal_with({"--config", path}), "--config", path);
