@@ -33,7 +33,7 @@ struct pool_snapshot {
   std::uint32_t waiting = 0;
   bool draining = false;
   /// Where one endpoint is enough (`pick_first`): the one of each priority that was found, while it is the one. No others have
-  /// slots while it is.
+  /// slots while it is, other than draining ones.
   std::vector<std::string> chosen{};
   double retry_budget = 0;      ///< Retries that could be paid for.
   coalescing_stats coalescing;  ///< What it did on all slots so far, those that are gone included.
