@@ -132,6 +132,31 @@ TEST_CASE("pick_first: the first answers late, but first", "[sim][pick_first]") 
   CHECK(on.dials("b") == 1);
 }
 
+TEST_CASE("pick_first: the first answers late, but first, also when several connections to it are wanted",
+          "[sim][pick_first]") {
+  story on({.min_slots = 3, .max_slots = 3});
+  on.world.net().add("a:1").dial_takes(300ms);
+  on.world.net().add("b:1").dial_takes(300ms);
+  auto& call = on.world.call();
+  on.world.run_calls();
+  CHECK(call.info.endpoint == "a:1");
+  CHECK(call.took() == 300ms);
+  on.world.run_for(10s);
+  CHECK(on["b"].connections_made() == 0);
+  CHECK(on.dials("b") == 1);
+  CHECK(on.dials("a") == 3);
+  CHECK(on["a"].connections() == 3);
+}
+
+TEST_CASE("pick_first: several connections are wanted although the chosen one is the only one that was dialed",
+          "[sim][pick_first]") {
+  story on({.min_slots = 3, .max_slots = 3});
+  on.world.pool().open();
+  on.world.run_for(100ms);
+  CHECK(on["a"].connections() == 3);
+  CHECK(on.dials() == 3);
+}
+
 TEST_CASE("pick_first: time that passes before the pool is used is nobody's delay", "[sim][pick_first]") {
   story on;
   on.world.run_for(10s);

@@ -54,7 +54,7 @@ void pool::follow(roster::change const& change) {
 time_point pool::take_turns() {
   if (phase_ != phase::open || !roster_.one_by_one()) return never;
   roster::change const change = roster_.look(loop_.now());
-  if (change.turned) follow(change);
+  if (change.turned || !change.chosen.empty()) follow(change);
   if (params_.observer != nullptr) {
     for (roster_entry const* const one : change.chosen) {
       params_.observer->on(events::endpoint_chosen{

@@ -5,6 +5,7 @@
 #include <millrace/metrics/observer.hpp>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace millrace {
@@ -33,7 +34,11 @@ std::uint32_t pool::slots_asked_for() {
   return most;
 }
 
-std::uint32_t pool::kept() { return std::max(bounds().min, slots_asked_for()); }
+std::uint32_t pool::kept() {
+  // to find the one, one slot will do on each that is dialed
+  if (roster_.one_by_one() && !roster_.any_chosen()) return static_cast<std::uint32_t>(roster_.wanted().size());
+  return std::max(bounds().min, slots_asked_for());
+}
 
 // whose slots are kept first: the order of the set. Where there is not one for each, who could not be reached comes after all
 // others, and who was tried last is the last
@@ -78,10 +83,13 @@ bool pool::too_many_connections() {
   return census_.connections() > max + std::ranges::count_if(roster_.wanted(), replaces);
 }
 
-// one that is not ready, else the one with the fewest calls
+// one that is not even being dialed, else one that is not ready, else the one with the fewest calls
 void pool::drain_one_of(roster_entry& at) {
   slot* least = nullptr;
-  auto const worth = [](slot const& one) { return std::pair(one.state() == slot_state::ready, one.load()); };
+  auto const worth = [](slot const& one) {
+    bool const dialed = one.state() == slot_state::connecting;
+    return std::tuple(one.state() == slot_state::ready, dialed, one.load());
+  };
   for_each_slot(at, [&](slot& each) {
     bool const open = each.state() != slot_state::draining && each.state() != slot_state::closed;
     if (open && (least == nullptr || worth(each) < worth(*least))) least = &each;

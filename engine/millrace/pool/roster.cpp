@@ -93,6 +93,10 @@ bool roster::searching(std::uint32_t priority) const noexcept {
   return found != orders_.end() && found->second.searching();
 }
 
+bool roster::any_chosen() const noexcept {
+  return std::ranges::any_of(orders_, [](auto const& one) { return one.second.chosen().has_value(); });
+}
+
 std::vector<std::string> roster::chosen() const {
   std::vector<std::string> addresses;
   for (auto const& [priority, order] : orders_) {

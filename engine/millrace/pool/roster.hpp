@@ -156,6 +156,9 @@ class roster {
   std::span<roster_entry* const> wanted() const noexcept { return wanted_; }
 
   /// None is wanted, nor would be if it was its turn.
+  /// One is.
+  bool any_chosen() const noexcept;
+
   bool empty() const noexcept { return eligible_.empty(); }
 
   /// How many that are.
