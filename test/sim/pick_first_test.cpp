@@ -18,11 +18,13 @@ class chosen_recorder final : public observer {
   std::vector<std::string> chosen;
   std::vector<bool> panics;
   std::vector<events::endpoints_changed> changes;
+  std::size_t ejections = 0;
 
   using observer::on;
   void on(events::endpoint_chosen const& event) noexcept override { chosen.emplace_back(event.endpoint); }
   void on(events::panic_changed const& event) noexcept override { panics.push_back(event.panicking); }
   void on(events::endpoints_changed const& event) noexcept override { changes.push_back(event); }
+  void on(events::health_changed const& event) noexcept override { ejections += event.to == "unhealthy" ? 1 : 0; }
 };
 
 /// A pool with pick_first and the servers of its target, `a:1,b:1,c:1` unless told otherwise.
@@ -155,6 +157,61 @@ TEST_CASE("pick_first: several connections are wanted although the chosen one is
   on.world.run_for(100ms);
   CHECK(on["a"].connections() == 3);
   CHECK(on.dials() == 3);
+}
+
+TEST_CASE("pick_first: endpoints that accept and drop are dialed at the pace of their backoffs, chosen or not",
+          "[sim][pick_first]") {
+  story on;
+  for (char const* const name : {"a:1", "b:1", "c:1"}) on.world.net().add(name).accept_then_drop(1ms);
+  on.world.pool().open();
+  on.world.run_for(60s);
+  for (char const* const name : {"a", "b", "c"}) {
+    CHECK(on.dials(name) > 3);
+    CHECK(on.dials(name) < 30);
+  }
+}
+
+TEST_CASE("pick_first: reset_backoff is also for an endpoint whose turn is over", "[sim][pick_first]") {
+  story on({.target = "a:1,b:1", .slot = {.backoff = {.initial = 5s}}});
+  on.world.net().add("a:1").down();
+  on.world.pool().open();
+  on.world.run_for(100ms);
+  REQUIRE(on.chosen() == "b:1");
+  on["a"].up();
+  on.world.pool().reset_backoff();
+  on["b"].kill();
+  on.world.run_for(100ms);
+  CHECK(on.chosen() == "a:1");
+}
+
+TEST_CASE("pick_first: endpoints that fail all calls are ejected for longer and longer, not dialed again and again",
+          "[sim][pick_first]") {
+  story on({.target = "a:1,b:1", .accrual = health::accrual_params{}});
+  on.world.net().add("a:1").answer_with(failing());
+  on.world.net().add("b:1").answer_with(failing());
+  make_calls(on.world, 0s, 60s, 10ms);
+  on.world.run_calls();
+  CHECK(count_ok(on.world) == 0);
+  CHECK(on.seen.ejections > 3);
+  CHECK(on.seen.ejections < 30);
+  CHECK(on.dials() < 30);
+}
+
+TEST_CASE("pick_first: what spoke against an endpoint goes when it leaves the set, though it is not its turn",
+          "[sim][pick_first]") {
+  story on({.target = "a:1,b:1", .accrual = health::accrual_params{.consecutive_failures = 1, .min_volume = 1}});
+  on.world.net().add("a:1").answer_next(failing());
+  on.world.call();
+  on.world.run_calls();
+  CHECK(on.next_goes_to() == "b:1");
+  on.world.run_for(1ms);
+  on.world.pool().update_endpoints(set_of({"b:1"}));
+  on.world.run_for(1ms);
+  on.world.pool().update_endpoints(set_of({"a:1", "b:1"}));
+  on["b"].kill();
+  CHECK(on.next_goes_to({.wait_for_ready = true}) == "a:1");
+  CHECK(on.chosen() == "a:1");
+  CHECK(on.seen.panics.empty());
 }
 
 TEST_CASE("pick_first: time that passes before the pool is used is nobody's delay", "[sim][pick_first]") {

@@ -105,14 +105,18 @@ void pool::sweep() {
     loop_.disarm(one.grace);
     error_code const result = one.revoked ? make_error_code(errc::timed_out) : error_code{};
     one.drain_waits.for_each([&](wait& each) { end(each, result); });
-    tell_gone(one);
     one.rotation.reset();
+    // its turn may come again: what speaks against it does so until it has passed
+    if (one.may_be_wanted()) return;
+    tell_gone(one);
     one.health.reset();
+    one.left_off.reset();
     if (!one.listed && !one.drained) roster_.forget(one);
   });
 }
 
 void pool::reset_backoff() {
+  roster_.for_each([](roster_entry& one) { one.left_off.reset(); });
   for_each_slot([](slot& one) { one.nudge(); });
 }
 

@@ -205,6 +205,7 @@ class pool final : private slot_host, private rotation_host, private resolver_li
   void apply(endpoint_set set);
   void follow(roster::change const& change);
   time_point take_turns();
+  void tell_chosen(roster::change const& change);
   void retire(roster_entry& one);
   void look_after(roster_entry& one);
   void equip(roster_entry& one);

@@ -36,6 +36,8 @@ void pool::apply(endpoint_set set) {
   roster::change const change =
       roster_.apply(roster_.one_by_one() ? resolve::interleaved(std::move(set)) : std::move(set));
   follow(change);
+  // of those that have left some may have no slot whose end would be noticed
+  if (change.left > 0) to_sweep_ = true;
   if (params_.observer != nullptr && phase_ == phase::open && (change.added > 0 || change.left > 0)) {
     params_.observer->on(events::endpoints_changed{
         .at = loop_.now(), .endpoints = roster_.size(), .added = change.added, .removed = change.left});
@@ -53,15 +55,21 @@ void pool::follow(roster::change const& change) {
 // where one endpoint is enough. Returns when to do so again although nothing changes in between
 time_point pool::take_turns() {
   if (phase_ != phase::open || !roster_.one_by_one()) return never;
-  roster::change const change = roster_.look(loop_.now());
-  if (change.turned || !change.chosen.empty()) follow(change);
-  if (params_.observer != nullptr) {
-    for (roster_entry const* const one : change.chosen) {
-      params_.observer->on(events::endpoint_chosen{
-          .at = loop_.now(), .endpoint = one->address, .priority = one->is->priority, .endpoints = roster_.size()});
-    }
+  // one whose turn it is may be known to have failed a moment ago: then it is the next one's, too
+  for (bool turned = true; turned;) {
+    roster::change const change = roster_.look(loop_.now());
+    turned = change.turned;
+    if (turned || !change.chosen.empty()) follow(change);
+    if (params_.observer != nullptr) tell_chosen(change);
   }
   return roster_.look_again();
+}
+
+void pool::tell_chosen(roster::change const& change) {
+  for (roster_entry const* const one : change.chosen) {
+    params_.observer->on(events::endpoint_chosen{
+        .at = loop_.now(), .endpoint = one->address, .priority = one->is->priority, .endpoints = roster_.size()});
+  }
 }
 
 // calls in flight there go on, and say nothing about it beside the others any more
@@ -70,7 +78,13 @@ void pool::retire(roster_entry& one) {
     outlier_->remove(one.number);
     one.health->set_outlier(false, {});
   }
-  for_each_slot(one, [](slot& each) { each.drain(); });
+  for_each_slot(one, [&](slot& each) {
+    // only its turn is over: when it comes again soon, it is no reason to dial sooner or more often
+    if (auto const left = each.redial(); left && one.may_be_wanted()) {
+      one.left_off = unfinished_redial{*left, each.last_failure()};
+    }
+    each.drain();
+  });
   to_sweep_ = true;
   keep_house_soon();
 }
@@ -83,7 +97,7 @@ void pool::look_after(roster_entry& one) {
 void pool::equip(roster_entry& one) {
   one.rotation =
       std::make_unique<slot_rotation>(loop_, static_cast<rotation_host&>(*this), params_.rotation, one.number);
-  if (!health_.any()) return;
+  if (!health_.any() || one.health != nullptr) return;
   one.health = std::make_unique<endpoint_health>(loop_, health_, one.number, budget_,
                                                  endpoint_health::listener::to<&pool::on_health_changed>(*this));
 }

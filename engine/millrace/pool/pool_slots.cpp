@@ -103,8 +103,13 @@ slot& pool::open_slot(roster_entry& at) {
   if (free == slots_.end()) slots_.emplace_back();
   slots_[number] =
       std::make_unique<slot>(loop_, static_cast<slot_host&>(*this), params_.slot, at.address, number, at.number);
-  slots_[number]->open();
-  return *slots_[number];
+  slot& made = *slots_[number];
+  auto const before = std::exchange(at.left_off, std::nullopt);
+  if (before && loop_.now() < saturating_add(before->redial.at, params_.slot.proven_after))
+    made.resume(before->redial, before->why);
+  else
+    made.open();
+  return made;
 }
 
 channel* pool::open_channel(slot& one) {
@@ -194,6 +199,12 @@ void pool::on_disconnected(slot& one, roster_entry& at, duration lifetime, bool 
 void pool::on_slot_proven(slot& one) {
   for_each_slot(roster_[one.endpoint_number()], [&](slot& other) {
     if (&other != &one) other.nudge();
+  });
+  if (!roster_.one_by_one()) return;
+  // the search has found one that is good: the next begins anew
+  std::uint32_t const priority = roster_[one.endpoint_number()].is->priority;
+  roster_.for_each([&](roster_entry& other) {
+    if (other.is->priority == priority) other.left_off.reset();
   });
 }
 

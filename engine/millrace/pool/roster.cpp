@@ -79,7 +79,7 @@ roster::change roster::look(time_point now) {
     if (order.chosen() && order.chosen() != before) chosen.push_back(&(*this)[*order.chosen()]);
     for (balance::dial_candidate const& one : candidates) {
       roster_entry& at = (*this)[one.endpoint];
-      // what came of it when it was its turn before does not count
+      // what came of it when it was its turn before does not count here; its next slot may know that it has to wait
       if (!std::exchange(at.dialed, order.dialed().contains(at.number))) at.failed_at = time_point::min();
     }
   }

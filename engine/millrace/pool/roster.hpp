@@ -49,6 +49,12 @@ class slot_census {
   std::array<std::uint32_t, static_cast<std::size_t>(slot_state::closed) + 1> counts_{};
 };
 
+/// What a slot still had to wait out when the turn of its endpoint was over, and why.
+struct unfinished_redial {
+  slot_redial redial;
+  std::string why;
+};
+
 /// An endpoint of a pool: one of its set, or one that has left it while slots of it are still in use.
 struct roster_entry {
   roster_entry(endpoint what, std::uint32_t with_number);
@@ -92,11 +98,12 @@ struct roster_entry {
   bool dialed = true;            ///< Always, but where one endpoint is enough: if it is its turn.
   bool revoked = false;          ///< Calls were cut off because that drain's grace was over.
   slot_census slots;
-  time_point connected_since{};              ///< When it got the first of its present connections.
-  time_point failed_at = time_point::min();  ///< When it could not be reached last; `min` once it could, or untried.
-  std::uint32_t in_flight = 0;               ///< Calls on all its slots.
-  std::uint32_t outside = 0;                 ///< Those that others made there, when they were counted last.
-  std::uint32_t peak = 0;                    ///< The most of that since scaling looked last.
+  time_point connected_since{};               ///< When it got the first of its present connections.
+  time_point failed_at = time_point::min();   ///< When it could not be reached last; `min` once it could, or untried.
+  std::optional<unfinished_redial> left_off;  ///< For its next slot, where one endpoint is enough.
+  std::uint32_t in_flight = 0;                ///< Calls on all its slots.
+  std::uint32_t outside = 0;                  ///< Those that others made there, when they were counted last.
+  std::uint32_t peak = 0;                     ///< The most of that since scaling looked last.
   duration min_keepalive_time{};            ///< Of channels that are opened from now on; grows when it minds the pings.
   std::unique_ptr<endpoint_health> health;  ///< Null when nobody wants to know.
   std::unique_ptr<slot_rotation> rotation;
@@ -149,6 +156,9 @@ class roster {
   /// Among the endpoints of that priority is one that was not tried yet.
   bool searching(std::uint32_t priority) const noexcept;
 
+  /// One is.
+  bool any_chosen() const noexcept;
+
   /// Those that are chosen, by priority.
   std::vector<std::string> chosen() const;
 
@@ -156,9 +166,6 @@ class roster {
   std::span<roster_entry* const> wanted() const noexcept { return wanted_; }
 
   /// None is wanted, nor would be if it was its turn.
-  /// One is.
-  bool any_chosen() const noexcept;
-
   bool empty() const noexcept { return eligible_.empty(); }
 
   /// How many that are.

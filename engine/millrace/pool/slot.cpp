@@ -28,6 +28,12 @@ void slot::step(decltype(slot_event_at::what) what) {
   });
 }
 
+void slot::resume(slot_redial const& from, std::string why) {
+  explanation_ = std::move(why);
+  step(slot_event::open{from});
+  explanation_.clear();
+}
+
 void slot::perform(slot_action_any const& action) {
   std::visit([this](auto const& one) { do_it(one); }, action);
 }

@@ -72,6 +72,8 @@ class slot : public list_base<dial_queue_tag> {
   /// Its present connection, or the one it has just lost, carried a call that succeeded.
   bool proven() const noexcept { return machine_.proven(); }
 
+  std::optional<slot_redial> redial() const noexcept { return machine_.redial(); }
+
   /// Whether its peer still answers; set by the pool at each connection.
   std::optional<millrace::responsiveness> responsiveness;
 
@@ -89,6 +91,8 @@ class slot : public list_base<dial_queue_tag> {
   }
 
   void open() { step(slot_event::open{}); }
+  /// Instead: goes on where another slot of the endpoint left off, which had failed with these words.
+  void resume(slot_redial const& from, std::string why);
   void grant_dial() { step(slot_event::dial_granted{}); }
   void nudge() { step(slot_event::nudge{}); }
   void drain() { step(slot_event::drain{.in_use = load() > 0}); }

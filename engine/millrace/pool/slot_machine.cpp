@@ -21,9 +21,35 @@ void slot_machine::enter(slot_state next, std::string_view why, slot_actions& ac
   state_ = next;
 }
 
-slot_actions slot_machine::on(time_point, slot_event::open) noexcept {
+std::optional<slot_redial> slot_machine::redial() const noexcept {
+  switch (state_) {
+    case slot_state::idle:
+    case slot_state::connecting:
+    case slot_state::backing_off: break;
+    case slot_state::ready:
+      if (proven_) return std::nullopt;
+      break;
+    case slot_state::vacant:
+    case slot_state::draining:
+    case slot_state::closed: return std::nullopt;
+  }
+  if (backoff_.failures() == 0) return std::nullopt;
+  return slot_redial{backoff_, redial_at_};
+}
+
+slot_actions slot_machine::on(time_point now, slot_event::open event) noexcept {
   slot_actions actions;
-  if (state_ == slot_state::vacant) queue_for_dial("wanted", actions);
+  if (state_ != slot_state::vacant) return actions;
+  if (event.after) {
+    backoff_ = event.after->backoff;
+    redial_at_ = event.after->at;
+  }
+  if (event.after && redial_at_ > now) {
+    enter(slot_state::backing_off, "it has failed a moment ago", actions);
+    actions.push_back(arm{redial_at_});
+  } else {
+    queue_for_dial("wanted", actions);
+  }
   return actions;
 }
 
@@ -159,7 +185,8 @@ void slot_machine::fail(time_point now, std::string_view why, slot_actions& acti
   actions.push_back(close_channel{});
   has_channel_ = false;
   actions.push_back(release_dial{});
-  actions.push_back(arm{saturating_add(now, backoff_.next(random_))});
+  redial_at_ = saturating_add(now, backoff_.next(random_));
+  actions.push_back(arm{redial_at_});
 }
 
 slot_actions slot_machine::connected(time_point now) noexcept {
@@ -181,7 +208,8 @@ slot_actions slot_machine::lost(time_point now, connectivity seen) noexcept {
   } else {
     // a server that accepts and drops at once must not be dialed in a tight loop
     enter(slot_state::backing_off, "the connection was lost as soon as it was ready", actions);
-    actions.push_back(arm{saturating_add(now, backoff_.next(random_))});
+    redial_at_ = saturating_add(now, backoff_.next(random_));
+    actions.push_back(arm{redial_at_});
   }
   if (seen != connectivity::idle) {
     actions.push_back(close_channel{});

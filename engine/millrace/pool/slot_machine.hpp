@@ -6,6 +6,7 @@
 #include <millrace/retry/backoff.hpp>
 #include <millrace/time/clock.hpp>
 
+#include <optional>
 #include <string_view>
 #include <variant>
 
@@ -25,9 +26,18 @@ struct slot_params {
   duration ready_watch_slice = std::chrono::hours(1);
 };
 
+/// What a slot that has failed still has to wait out.
+struct slot_redial {
+  retry::backoff backoff;
+  time_point at;  ///< Not before.
+};
+
 namespace slot_event {
 
-struct open {};          ///< The pool wants this slot connected, and kept so.
+/// The pool wants this slot connected, and kept so.
+struct open {
+  std::optional<slot_redial> after{};  ///< Where another slot of the endpoint left off.
+};
 struct dial_granted {};  ///< It is this slot's turn: no other dial to its endpoint is in flight.
 struct observed {
   connectivity now_is;  ///< Read anew from the channel; never concluded from counting events (trap T7).
@@ -98,8 +108,11 @@ class slot_machine {
   /// The present connection has carried a call that succeeded.
   bool proven() const noexcept { return proven_; }
 
+  /// What another slot in its place would have to wait out; none while nothing has failed since a connection was proven.
+  std::optional<slot_redial> redial() const noexcept;
+
  private:
-  slot_actions on(time_point now, slot_event::open) noexcept;
+  slot_actions on(time_point now, slot_event::open event) noexcept;
   slot_actions on(time_point now, slot_event::dial_granted) noexcept;
   slot_actions on(time_point now, slot_event::observed) noexcept;
   slot_actions on(time_point now, slot_event::watch_expired) noexcept;
@@ -128,6 +141,7 @@ class slot_machine {
   bool dials_on_ = false;  // it drains, and its channel is still dialing: the turn is kept until that is over
   bool proven_ = false;
   time_point ready_since_{};
+  time_point redial_at_{};  // when the last backoff is over
 };
 
 }  // namespace millrace

@@ -269,3 +269,50 @@ TEST_CASE("slot: a dial is given its time-out, and a watch its slice with a jitt
   CHECK(find<slot_action::watch>(connected)->last == connectivity::ready);
   CHECK(find<slot_action::watch>(connected)->until - one.now >= one.params.ready_watch_slice * 9 / 10);
 }
+
+TEST_CASE("slot: one that takes another's place goes on where that left off", "[pool][slot]") {
+  fixture before;
+  before.lead_to(slot_state::connecting);
+  CHECK_FALSE(before.machine.redial());
+  time_point at;
+  for (int failure = 0; failure < 5; ++failure) {
+    auto const actions = before.step(slot_event::observed{connectivity::transient_failure});
+    at = find<slot_action::arm>(actions)->at;
+    REQUIRE(before.machine.redial());
+    CHECK(before.machine.redial()->at == at);
+    if (failure == 4) break;
+    before.now = at;
+    before.step(slot_event::elapsed{});
+    before.step(slot_event::dial_granted{});
+  }
+
+  fixture early;
+  early.now = at - 1ms;
+  auto const waits = early.step(slot_event::open{before.machine.redial()});
+  CHECK(letters(waits) == "PA");
+  CHECK(find<slot_action::arm>(waits)->at == at);
+  CHECK(early.machine.state() == slot_state::backing_off);
+  early.now = at;
+  CHECK(letters(early.step(slot_event::elapsed{})) == "PR");
+
+  fixture late;
+  late.now = at;
+  CHECK(letters(late.step(slot_event::open{before.machine.redial()})) == "PR");
+  late.step(slot_event::dial_granted{});
+  auto const failed = late.step(slot_event::observed{connectivity::transient_failure});
+  // 100 ms times 1.6 to the power of 5, less the jitter
+  CHECK(find<slot_action::arm>(failed)->at - at > 800ms);
+}
+
+TEST_CASE("slot: a connection that is proven leaves nothing to wait out", "[pool][slot]") {
+  fixture one;
+  one.lead_to(slot_state::backing_off);
+  one.step(slot_event::elapsed{});
+  one.step(slot_event::dial_granted{});
+  one.step(slot_event::observed{connectivity::ready});
+  CHECK(one.machine.redial());
+  one.step(slot_event::proven{});
+  CHECK_FALSE(one.machine.redial());
+  one.step(slot_event::observed{connectivity::idle});
+  CHECK_FALSE(one.machine.redial());
+}
