@@ -478,3 +478,9 @@ TEST_CASE("pick_first: a picker of one's own may want one endpoint, too", "[sim]
   world.run_for(10s);
   CHECK(world.net()["b"].dialed_at().empty());
 }
+
+TEST_CASE("pick_first: a picker of one's own that wants all endpoints needs max_slots for them", "[sim][pick_first]") {
+  auto const all = [] { return balance::make_picker("round_robin", 0); };
+  CHECK_THROWS_WITH((world{{.pool = {.target = "a:1,b:1", .max_slots = 1, .make_picker = all}}}),
+                    Catch::Contains("number of endpoints = 2"));
+}
