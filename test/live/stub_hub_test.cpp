@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What stub channels share, without a pool around it.
 #include <millrace/loop/loop.hpp>
+#include <millrace/pool/grpc_access.hpp>
 #include <millrace/pool/stub_hub.hpp>
 
 #include <support/catch.hpp>
+
+#include <grpc/grpc.h>
+#include <grpc/support/alloc.h>
 
 #include <memory>
 #include <optional>
@@ -53,6 +57,15 @@ struct fixture {
     return seen;
   }
 
+  // the first twenty, of two endpoints, none of which can be called now
+  void leave_two(slot_state first, slot_state second) {
+    all.resize(20);
+    for (published_slot& one : all) {
+      one.state = one.endpoint == 0 ? first : second;
+      one.connected = false;
+    }
+  }
+
   millrace::loop loop;
   pool_params params{.target = "127.0.0.1:1"};
   grpc_channel_factory factory{loop, params};
@@ -66,6 +79,14 @@ struct fixture {
                                                   .grow_at = 0,
                                                   .dialer = grpc_dialer(params)});
 };
+
+// what gRPC is to dial for a call; no address where it fails at once
+std::string target_of(stub_hub::place const& at) {
+  char* const text = grpc_channel_get_target(grpc_access::core_of(*at.channel));
+  std::string target = text;
+  gpr_free(text);
+  return target;
+}
 
 /// Keeps what it was told of the endpoints, in a place that outlives it.
 class curious {
@@ -122,4 +143,36 @@ TEST_CASE("stub hub: its picker sees what the source says of an endpoint", "[liv
   hub->publish(with.all, "");
   CHECK(seen == std::set<std::string>{"a:1 in east", "b:1 in west"});
   hub->detach();
+}
+
+TEST_CASE("stub hub: a call that waits for ready does not go to an endpoint that takes no new calls", "[live][stub]") {
+  slot_state const state = GENERATE(slot_state::draining, slot_state::closed);
+  CAPTURE(to_string(state));
+  fixture with;
+  with.leave_two(state, slot_state::backing_off);
+  with.hub->publish(with.all, "no endpoint is ready");
+  CHECK(target_of(with.hub->pick(true)) == "dns:///127.0.0.1:11");
+  with.leave_two(state, state);
+  with.hub->publish(with.all, "there are none");
+  CHECK_THAT(target_of(with.hub->pick(true)), !Catch::Contains("127.0.0.1"));
+  with.hub->detach();
+}
+
+TEST_CASE("stub hub: calls that wait for ready share a channel until its endpoint takes no new calls or is gone",
+          "[live][stub]") {
+  fixture with;
+  with.leave_two(slot_state::backing_off, slot_state::backing_off);
+  with.hub->publish(with.all, "no endpoint is ready");
+  auto const first = with.hub->pick(true).channel;
+  CHECK(target_of({.channel = first}) == "dns:///127.0.0.1:1");
+  with.leave_two(slot_state::connecting, slot_state::backing_off);
+  with.hub->publish(with.all, "no endpoint is ready");
+  CHECK(with.hub->pick(true).channel == first);
+  with.leave_two(slot_state::draining, slot_state::backing_off);
+  with.hub->publish(with.all, "no endpoint is ready");
+  auto const second = with.hub->pick(true).channel;
+  CHECK(target_of({.channel = second}) == "dns:///127.0.0.1:11");
+  with.hub->publish({}, "there are none");
+  CHECK_THAT(target_of(with.hub->pick(true)), !Catch::Contains("127.0.0.1"));
+  with.hub->detach();
 }

@@ -134,6 +134,7 @@ std::shared_ptr<grpc::Channel> const& stub_hub::waiting() {
     if (board_.targets.empty()) return refusing();
     auto const& to = board_.targets[turn_++ % board_.targets.size()];
     board_.waiting = dialer_.dial(to.is->address, to.is->authority, to.min_keepalive_time);
+    board_.waiting_for = to.is;
   }
   return board_.waiting;
 }
@@ -199,6 +200,7 @@ std::vector<balance::candidate> stub_hub::fill(board& with, std::span<published_
   std::unordered_set<std::uint32_t> endpoints;
   for (published_slot const& one : slots) {
     with.connected = with.connected || one.connected;
+    if (one.state == slot_state::draining || one.state == slot_state::closed) continue;
     if (endpoints.insert(one.endpoint).second) with.targets.push_back({one.is, one.min_keepalive_time});
     if (one.channel == nullptr) continue;
     if (one.state == slot_state::connecting) with.connecting.push_back(as_known(one));
@@ -240,11 +242,21 @@ void stub_hub::mark(board const& all, bool left) noexcept {
   }
 }
 
+// those who wait there go on; others join them only while that endpoint is one for new calls
+void stub_hub::keep_waiting(board& next) noexcept {
+  auto const leads_there = [&](target const& to) {
+    return to.is->address == board_.waiting_for->address && to.is->authority == board_.waiting_for->authority;
+  };
+  if (board_.waiting == nullptr || std::ranges::none_of(next.targets, leads_there)) return;
+  next.waiting = std::move(board_.waiting);
+  next.waiting_for = std::move(board_.waiting_for);
+}
+
 void stub_hub::post(board next, std::span<balance::candidate const> candidates) {
   std::shared_ptr<grpc::Channel> pulse;  // goes, like what `next` will hold, after the mutex
   std::lock_guard const lock(mutex_);
   if (closed_) return;
-  if (next.ready.empty()) next.waiting = std::move(board_.waiting);
+  if (next.ready.empty()) keep_waiting(next);
   if (next.state != board_.state) std::swap(pulse, pulse_);
   picker_.rebuild(candidates);
   mark(board_, true);

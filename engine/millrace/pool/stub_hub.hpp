@@ -101,7 +101,7 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
     std::vector<place> ready;
     std::vector<place> connecting;
     std::unordered_map<std::uint32_t, std::shared_ptr<bool>> trials;  // by endpoint, of those that are probed
-    std::vector<target> targets;  // of all endpoints of slots, each once; candidates refer to them
+    std::vector<target> targets;  // of the endpoints that have slots for new calls, each once; candidates refer to them
     std::unordered_map<grpc::Channel const*, std::shared_ptr<slot>> known;  // those of `ready`, by its channel
     std::string why_not_ready;
     grpc_connectivity_state state = GRPC_CHANNEL_IDLE;
@@ -109,6 +109,7 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
     // made when first needed
     std::shared_ptr<grpc::Channel> refusing;
     std::shared_ptr<grpc::Channel> waiting;
+    std::shared_ptr<endpoint const> waiting_for;  // where `waiting` leads
   };
 
   /// Tells the pool, on the loop.
@@ -132,6 +133,7 @@ class stub_hub final : public slot_publication, public std::enable_shared_from_t
   void wish(outside_wish what) noexcept;
   void wake() noexcept;
   static void mark(board const& all, bool left) noexcept;
+  void keep_waiting(board& next) noexcept;
   void post(board next, std::span<balance::candidate const> candidates);
 
   mutable std::mutex mutex_;
