@@ -106,6 +106,24 @@ class curious {
   std::set<std::string>* seen_;
 };
 
+/// Looks at what it was told of an endpoint when it picks.
+class recalling {
+ public:
+  static constexpr std::string_view name = "recalling";
+
+  explicit recalling(std::string& seen) : seen_(&seen) {}
+  void rebuild(std::span<balance::candidate const> ready) { ready_.assign(ready.begin(), ready.end()); }
+  std::optional<std::size_t> pick(balance::pick_info const&) noexcept {
+    *seen_ = ready_.front().attributes->address;
+    return 0;
+  }
+  void on_done(balance::done_info const&) noexcept {}
+
+ private:
+  std::string* seen_;
+  std::vector<balance::candidate> ready_;
+};
+
 }  // namespace
 
 TEST_CASE(
@@ -142,6 +160,28 @@ TEST_CASE("stub hub: its picker sees what the source says of an endpoint", "[liv
   }
   hub->publish(with.all, "");
   CHECK(seen == std::set<std::string>{"a:1 in east", "b:1 in west"});
+  hub->detach();
+}
+
+TEST_CASE("stub hub: what its picker was told of an endpoint is there as long as the picker may look at it",
+          "[live][stub]") {
+  std::string seen;
+  fixture with;
+  auto const hub = std::make_shared<stub_hub>(with.loop, bound<void()>{},
+                                              stub_hub::params{.picker = balance::any_picker{recalling{seen}},
+                                                               .max_calls_per_slot = 100,
+                                                               .grow_at = 0,
+                                                               .dialer = grpc_dialer(with.params)});
+  with.all.resize(1);
+  with.all.front().is = std::make_shared<endpoint const>(endpoint{.address = "a-name-that-has-a-place-of-its-own:1"});
+  std::weak_ptr<endpoint const> const told = with.all.front().is;
+  hub->publish(with.all, "");
+  with.all.clear();
+  REQUIRE_FALSE(told.expired());
+  hub->done(hub->pick(false), status_code::ok);
+  CHECK(seen == "a-name-that-has-a-place-of-its-own:1");
+  hub->publish({}, "there are none");
+  CHECK(told.expired());
   hub->detach();
 }
 
