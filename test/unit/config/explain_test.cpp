@@ -8,6 +8,7 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 using namespace millrace;
@@ -84,6 +85,8 @@ TEST_CASE("explain: what is questionable is said, with who met it", "[config]") 
               "grpc#33661"));
   CHECK_FALSE(warns({.channel_args = arguments("grpc.keepalive_time_ms", 10'000)}, {}, "pool_params.channel_args",
                     "grpc#33661"));
+  CHECK_FALSE(
+      warns({.channel_args = arguments("grpc.keepalive_time_ms", 0)}, {}, "pool_params.channel_args", "grpc#33661"));
   CHECK(warns({.channel_args = arguments("grpc.keepalive_permit_without_calls", 1)}, {}, "pool_params.channel_args",
               "grpc#33661"));
   auto with_config = std::make_shared<grpc::ChannelArguments>();
@@ -91,6 +94,8 @@ TEST_CASE("explain: what is questionable is said, with who met it", "[config]") 
   CHECK(warns({.channel_args = with_config}, {}, "pool_params.channel_args", "gRFC A6, grpc/proposal#12"));
   CHECK(warns({.keepalive = {.time = 9'999ms}}, {}, "pool_params.keepalive.time", "grpc#33661"));
   CHECK_FALSE(warns({.keepalive = {.time = 0ms}}, {}, "pool_params.keepalive.time", "grpc#33661"));
+  CHECK_FALSE(warns({.keepalive = {.time = 5s}, .channel_args = arguments("grpc.keepalive_time_ms", 60'000)}, {},
+                    "pool_params.keepalive.time", "grpc#33661"));
   CHECK(warns({.keepalive = {.without_calls = true}}, {}, "pool_params.keepalive.without_calls", "grpc#33661"));
   CHECK(warns({.slot = {.dial_timeout = 999ms}}, {}, "pool_params.slot.dial_timeout", "grpc#33593"));
   CHECK(warns({.slot = {.backoff = {.max = 999ms}}}, {}, "pool_params.slot.backoff.max", "grpc#33593"));
@@ -208,9 +213,17 @@ TEST_CASE("explain: an argument of the user's that wins says so, and so does the
   is(report, "channel grpc.max_concurrent_streams", "7", config_source::code);
   CHECK(note_of(report, "channel grpc.max_concurrent_streams").empty());
   CHECK(to_string(report).find("(channel_args win: grpc.keepalive_time_ms = 20000)\n") != std::string::npos);
-  // off, as the user has it
-  auto const off = explain_config({.channel_args = arguments("grpc.keepalive_time_ms", 0)}, {});
-  CHECK(value_of(off, "channel grpc.keepalive_time_ms").value == "none");
+}
+
+TEST_CASE("explain: keepalive that the user's arguments turn off is off, and no question", "[config]") {
+  for (int const off : {0, std::numeric_limits<int>::max()}) {
+    INFO(off);
+    auto const report = explain_config({.channel_args = arguments("grpc.keepalive_time_ms", off)}, {});
+    is(report, "channel grpc.keepalive_time_ms", "none", config_source::code);
+    CHECK(note_of(report, "channel grpc.keepalive_time_ms") == "the engine's is 30000");
+    CHECK(note_of(report, "pool_params.keepalive.time") == "channel_args win: grpc.keepalive_time_ms = none");
+    CHECK(report.lints.empty());
+  }
 }
 
 TEST_CASE("explain: an argument of the user's that is not heeded is listed as such, and questioned", "[config]") {

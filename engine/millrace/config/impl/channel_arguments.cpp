@@ -70,7 +70,9 @@ std::vector<channel_argument> channel_arguments_of(pool_params const& pool) {
   std::vector<channel_argument> all;
   for (std::string const& key : keys) {
     channel_argument one{.key = key, .value = found_in(effective, key), .engines = found_in(engines, key)};
-    if (auto const wish = found_in(asked, key); wish && wish != one.value) one.unheeded = wish;
+    // a keepalive time that turns keepalive off is heeded by setting none
+    bool const off = key == GRPC_ARG_KEEPALIVE_TIME_MS && !one.value;
+    if (auto const wish = found_in(asked, key); wish && wish != one.value && !off) one.unheeded = wish;
     auto const* const known = std::ranges::find(parameters, key, &made_of::key);
     if (known != std::end(parameters)) one.parameter = known->parameter;
     all.push_back(std::move(one));

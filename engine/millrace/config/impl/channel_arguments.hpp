@@ -15,7 +15,7 @@ namespace millrace::config::impl {
 /// An argument of a pool's channels. Values are as people read them; `set` is a pointer.
 struct channel_argument {
   std::string key;
-  std::optional<std::string> value{};     ///< What the channels have; none: channel_args ask for it in vain.
+  std::optional<std::string> value{};     ///< What the channels have; none: see `unheeded`, or keepalive is off.
   std::optional<std::string> engines{};   ///< What the engine sets by itself, if it does.
   std::optional<std::string> unheeded{};  ///< What channel_args ask for, when the channels have something else.
   std::string_view parameter{};           ///< Of pool_params, that the engine makes it of; empty: of none.

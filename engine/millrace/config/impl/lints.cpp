@@ -151,13 +151,19 @@ constexpr rule rules[] = {
      "connection "
      "with too_many_pings (ENHANCE_YOUR_CALM)",
      "grpc#33661",
-     [](subject const& of) { return integer(of.pool, GRPC_ARG_KEEPALIVE_TIME_MS).value_or(10'000) < 10'000; }},
+     [](subject const& of) {
+       int const time = integer(of.pool, GRPC_ARG_KEEPALIVE_TIME_MS).value_or(0);
+       return time > 0 && time < 10'000;
+     }},
     {"pool_params.keepalive.time",
      "more often than every 10 s: servers allow a ping in 5 minutes unless told otherwise, and close the connection "
      "with "
      "too_many_pings (ENHANCE_YOUR_CALM)",
      "grpc#33661",
-     [](subject const& of) { return of.pool.keepalive.time > duration::zero() && of.pool.keepalive.time < 10s; }},
+     [](subject const& of) {
+       bool const heeded = argument(of.pool, GRPC_ARG_KEEPALIVE_TIME_MS) == nullptr;
+       return heeded && of.pool.keepalive.time > duration::zero() && of.pool.keepalive.time < 10s;
+     }},
     {"pool_params.keepalive.without_calls", "servers close such connections with too_many_pings unless they permit it",
      "grpc#33661", [](subject const& of) { return of.pool.keepalive.without_calls; }},
     {"pool_params.channel_args",
