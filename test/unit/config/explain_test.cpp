@@ -107,6 +107,12 @@ TEST_CASE("explain: what is questionable is said, with who met it", "[config]") 
   client_params const hedged{.hedging = retry::hedging_policy{}, .idempotent = true};
   CHECK(warns({.balance = "pick_first"}, hedged, "client_params.hedging", ""));
   CHECK_FALSE(warns({.balance = "round_robin"}, hedged, "client_params.hedging", ""));
+  auto const methods = std::make_shared<method_table>();
+  methods->add("s", "plain", {.idempotent = true});
+  CHECK_FALSE(warns({.balance = "pick_first"}, {.methods = methods}, "client_params.methods", ""));
+  methods->add("s", "hedged", {.hedging = retry::hedging_policy{}, .idempotent = true});
+  CHECK(warns({.balance = "pick_first"}, {.methods = methods}, "client_params.methods", ""));
+  CHECK_FALSE(warns({.balance = "round_robin"}, {.methods = methods}, "client_params.methods", ""));
   CHECK(warns({.budget = {.percent = 0, .min_per_second = 0}}, {}, "pool_params.budget", ""));
   CHECK_FALSE(
       warns({.budget = {.percent = 0, .min_per_second = 0}}, {.retry = {.max_attempts = 1}}, "pool_params.budget", ""));

@@ -84,11 +84,18 @@ bool declares_idempotent(client_params const& client) {
           }));
 }
 
+bool hedges_a_method(client_params const& client) {
+  return client.methods != nullptr &&
+         std::ranges::any_of(client.methods->entries(), [](auto& one) { return one.second.hedging.has_value(); });
+}
+
 bool hedges_undeclared(client_params const& client) {
   return client.methods != nullptr && std::ranges::any_of(client.methods->entries(), [&](auto& one) {
            return one.second.hedging && !one.second.idempotent.value_or(client.idempotent);
          });
 }
+
+bool has_one_endpoint(pool_params const& pool) { return pool.balance == "pick_first" && !pool.make_picker; }
 
 bool never_pays(retry::budget_params const& budget) { return budget.percent == 0 && budget.min_per_second == 0; }
 
@@ -183,7 +190,11 @@ constexpr rule rules[] = {
      }},
     {"client_params.hedging",
      "pool_params.balance is pick_first, which has one endpoint: a hedge goes to the server that is late", "",
-     [](subject const& of) { return of.client.hedging && of.pool.balance == "pick_first" && !of.pool.make_picker; }},
+     [](subject const& of) { return of.client.hedging && has_one_endpoint(of.pool); }},
+    {"client_params.methods",
+     "a method has a hedging policy, and pool_params.balance is pick_first, which has one endpoint: a hedge goes to "
+     "the server that is late",
+     "", [](subject const& of) { return hedges_a_method(of.client) && has_one_endpoint(of.pool); }},
     {"client_params.retry.initial_backoff",
      "not less than client_params.default_timeout: no retry is made in time unless a call asks for more", "gRFC A6",
      [](subject const& of) { return retries(of) && of.client.retry.initial_backoff >= of.client.default_timeout; }},
