@@ -290,8 +290,7 @@ TEST_CASE("deadline: of an attempt that is stuck the observer and call_info tell
     void on(events::call_finished const&) noexcept override { told.emplace_back("call"); }
     std::vector<std::string> told;
   } heard;
-  world world{{.pool = {.target = "a:1", .observer = &heard},
-               .client = {.retry = {.initial_backoff = 10ms}}}};
+  world world{{.pool = {.target = "a:1", .observer = &heard}, .client = {.retry = {.initial_backoff = 10ms}}}};
   world.net()["a:1"].answer_next({.code = status_code::unavailable, .after = 0s});
   world.net()["a:1"].answer_with({.after = duration::max(), .stuck = 5s});
   auto& call = world.call("hello", {.timeout = 1s});
