@@ -394,6 +394,7 @@ TEST_CASE("pick_first: an update in the middle of the search takes the new order
 
 TEST_CASE("pick_first: a drain of the chosen endpoint moves on, and when it is back it is one like the others",
           "[sim][pick_first]") {
+  recorder slots;
   story on;
   CHECK(on.next_goes_to() == "a:1");
   std::optional<error_code> drained;
@@ -401,7 +402,6 @@ TEST_CASE("pick_first: a drain of the chosen endpoint moves on, and when it is b
   CHECK(on.next_goes_to() == "b:1");
   REQUIRE(drained);
   CHECK_FALSE(*drained);
-  recorder slots;
   on.world.add(slots);
   CHECK_FALSE(on.world.pool().readmit_endpoint("a:1"));
   CHECK(on.next_goes_to() == "b:1");
