@@ -184,6 +184,38 @@ TEST_CASE("token: bind_allocator is used for the call, and gets back all that it
   CHECK(seen.balance == 0);
 }
 
+TEST_CASE("token: a call with an allocator waits for an attempt that is stuck, as its memory is to be back before",
+          "[sim][token]") {
+  engine one;
+  one.server.answer_with({.after = duration::max(), .stuck = 5s});
+  counts seen;
+  std::ptrdiff_t at_handler = -1;
+  time_point const start = one.loop.now();
+  duration took{};
+  one.client.async_call(one.say, "hello", {.timeout = 1s},
+                        asio::bind_allocator(counting_allocator<void>(seen), [&](call_result) {
+                          at_handler = seen.balance;
+                          took = one.loop.now() - start;
+                        }));
+  one.loop.run();
+  CHECK(at_handler == 0);
+  CHECK(took >= 6s);
+}
+
+TEST_CASE("token: the name of a call's method lasts as long as what is on the wire", "[sim][token]") {
+  engine one;
+  one.server.answer_with({.after = duration::max(), .stuck = 60s});
+  bool done = false;
+  {
+    auto const called = method::unnumbered("/millrace.test.Passing/Strange");
+    one.client.async_call(called, "hello", {.timeout = 1s}, [&](call_result) { done = true; });
+    one.loop.run_until(one.loop.now() + 2s);
+  }
+  CHECK(done);
+  CHECK(to_string(one.loop.stop(0s)).find("/millrace.test.Passing/Strange") != std::string::npos);
+  one.loop.stop(90s);
+}
+
 TEST_CASE("token: bind_allocator gets its memory back when the call is abandoned", "[sim][token]") {
   counts seen;
   {

@@ -352,8 +352,8 @@ void active_call::settle(leg& from) {
   from.right.release(lost ? call_outcome(wire.result.code, true) : outcome_of(from));
   if (wire.result.ok() && client_->throttle() != nullptr) client_->throttle()->record_success();
   if (lost) {
-    if (&from != chosen_)
-      from.drop();  // the others may go on for long, and a stream shows its chosen one while there is a handle
+    // the others may go on for long, and a stream shows its chosen one while there is a handle
+    if (&from != chosen_) from.drop();
     return free_if_over();
   }
   bool const first_answer = wire.result.ok() && !from.hedge && chosen_ == nullptr;
