@@ -115,8 +115,8 @@ struct hedge {
   std::variant<hedge_action::arm, hedge_action::admit, hedge_action::start, hedge_action::drop, hedge_action::skip>
       what;
 };
-struct
-    cancel_attempts {  ///< All that are in flight; answered by attempt_done, or by elapsed when none is back by then.
+/// All that are in flight; answered by attempt_done, or by elapsed when none is back by then.
+struct cancel_attempts {
   time_point until;
 };
 struct wait {  ///< Before the next attempt.
@@ -124,8 +124,8 @@ struct wait {  ///< Before the next attempt.
   bool transparent;
 };
 struct stop_waiting {};
-struct
-    end {  ///< The outcome is known: let the interceptors see it; answered by ended. No attempt in flight is waited for.
+/// The outcome is known: let the interceptors see it; answered by ended. No attempt in flight is waited for.
+struct end {
   call_end why;
   std::optional<retry_denial> no_retry = std::nullopt;  ///< Why there is no further attempt, for the observer.
 };
