@@ -6,6 +6,7 @@
 
 #include <support/catch.hpp>
 #include <support/echo_server.hpp>
+#include <support/first_of_all.hpp>
 #include <support/http2_server.hpp>
 #include <support/wait.hpp>
 
@@ -226,6 +227,39 @@ TEST_CASE("live: calls end at their deadline although their peer reads nothing, 
     streams.back().async_finish(count);
   }
   test::run_until(loop, "the calls' ends", [&] { return late == calls; });
+  CHECK(pool.snapshot().in_flight > 0);
+  read_on.set_value();
+  test::run_until(loop, "the attempts to be back", [&] { return pool.snapshot().in_flight == 0; });
+}
+
+TEST_CASE("live: calls are made again elsewhere when their time is up and gRPC does not give them back",
+          "[live][retry]") {
+  constexpr int calls = 4000;  // with their metadata more than sockets take
+  std::promise<void> read_on;
+  test::http2_server deaf([&, going = read_on.get_future().share()](auto&) { going.wait(); });
+  test::echo_server other;
+  millrace::loop loop;
+  millrace::pool pool{loop,
+                      {.target = deaf.address() + "," + other.address(),
+                       .max_slots = 2,
+                       .max_calls_per_slot = calls,
+                       .make_picker = test::first_of_all::make,
+                       .budget = {.min_per_second = calls}}};
+  pool.async_ready({.min_ready = 2}, [](error_code error) { REQUIRE_FALSE(error); });
+  loop.run();
+  client<Echo> echo(pool, {.retry = {.per_attempt_timeout = 300ms}});
+  call_options const padded{.timeout = 60s, .metadata = {{"padding", std::string(4000, 'x')}}};
+  int answered = 0;
+  int failed = 0;
+  for (int n = 0; n < calls; ++n) {
+    echo.async_call<&Echo::Stub::PrepareAsyncSay>(saying("x"), padded, [&](rpc_result<EchoReply> reply) {
+      ++answered;
+      failed += reply.has_error() ? 1 : 0;
+    });
+  }
+  test::run_until(loop, "the calls' ends", [&] { return answered == calls; });
+  CHECK(failed == 0);
+  CHECK(other.calls() == calls);
   CHECK(pool.snapshot().in_flight > 0);
   read_on.set_value();
   test::run_until(loop, "the attempts to be back", [&] { return pool.snapshot().in_flight == 0; });

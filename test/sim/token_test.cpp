@@ -202,6 +202,48 @@ TEST_CASE("token: a call with an allocator waits for an attempt that is stuck, a
   CHECK(took >= 6s);
 }
 
+TEST_CASE(
+    "token: a call with an allocator is made again while an attempt is stuck, and has its memory back before it ends",
+    "[sim][token][retry]") {
+  engine one;
+  one.server.answer_next({.after = duration::max(), .stuck = 5s});
+  counts seen;
+  std::ptrdiff_t at_handler = -1;
+  retry::retry_policy const impatient{.initial_backoff = 1ms, .per_attempt_timeout = 50ms};
+  call_info info;
+  bool ok = false;
+  one.client.async_call(one.say, "hello", {.retry = &impatient, .info = &info},
+                        asio::bind_allocator(counting_allocator<void>(seen), [&](call_result result) {
+                          at_handler = seen.balance;
+                          ok = result.has_value();
+                        }));
+  time_point const start = one.loop.now();
+  one.loop.run_until(start + 1s);
+  CHECK(info.attempts == 2);  // the outcome is known
+  CHECK(at_handler == -1);
+  one.loop.run();
+  CHECK(at_handler == 0);
+  CHECK(ok);
+  CHECK(one.loop.now() - start >= 5s);
+}
+
+TEST_CASE("token: an allocator gets its memory back when the loop ends before an attempt that is stuck does",
+          "[sim][token]") {
+  counts seen;
+  bool called = false;
+  {
+    engine one;
+    one.server.answer_with({.after = duration::max(), .stuck = 3s});
+    one.client.async_call(one.say, "hello", {.timeout = 1s},
+                          asio::bind_allocator(counting_allocator<void>(seen), [&](call_result) { called = true; }));
+    one.loop.run_until(one.loop.now() + 2s);
+    CHECK(seen.balance > 0);
+    one.loop.stop(0s);
+  }
+  CHECK(seen.balance == 0);
+  CHECK_FALSE(called);
+}
+
 TEST_CASE("token: the name of a call's method lasts as long as what is on the wire", "[sim][token]") {
   engine one;
   one.server.answer_with({.after = duration::max(), .stuck = 60s});

@@ -20,6 +20,8 @@ bool is_idempotent(client_core const& client, method_config const* config, call_
   return config != nullptr && config->idempotent ? *config->idempotent : client.params().idempotent;
 }
 
+status no_answer() { return {status_code::deadline_exceeded, "no answer within per_attempt_timeout", {}}; }
+
 duration default_timeout(client_params const& client, call_kind kind) noexcept {
   if (kind == call_kind::unary) return client.default_timeout;
   return client.default_stream_timeout > duration::zero() ? client.default_stream_timeout : duration::max();
@@ -53,7 +55,7 @@ active_call::active_call(std::shared_ptr<client_core> client, method const& call
 }
 
 active_call::~active_call() {
-  while (hedges_ != nullptr) free_last_hedge();
+  while (more_ != nullptr) remove_last_leg();
 }
 
 void active_call::on_begin(completion how) {
@@ -185,6 +187,10 @@ void active_call::do_it(call_action::queue) {
   waiter_.wait_for_ready = wait_for_ready_;
   if (!waiter_.hash && !client_->params().hash_header.empty()) waiter_.hash = header_hash();
   if (last_back_ != nullptr) waiter_.avoid_slot = last_back_->slot;
+  if (sequential_->out) {  // cut off, and gRPC has not given it back
+    sequential_ = &add_leg(false);
+    waiter_.wish_for(sequential_->right);
+  }
   error_code error;
   switch (from->acquire(waiter_, error)) {
     case pool::acquired::now: step(call_event::admitted{}); break;
@@ -240,8 +246,20 @@ void active_call::do_it(call_action::leave_queue action) {
 // ---- attempts
 
 void active_call::do_it(call_action::start_attempt) {
-  first_.drop();
-  start(first_);
+  sequential_->drop();
+  start(*sequential_);
+}
+
+leg& active_call::add_leg(bool hedge) {
+  auto* const one = ::new (loop_.allocate(sizeof(leg))) leg(*this, hedge);
+  one->next = std::exchange(more_, one);
+  return *one;
+}
+
+void active_call::remove_last_leg() noexcept {
+  leg* const one = std::exchange(more_, more_->next);
+  one->~leg();
+  loop_.deallocate(one, sizeof(leg));
 }
 
 void active_call::start(leg& on) {
@@ -252,7 +270,7 @@ void active_call::start(leg& on) {
   on.number = machine_.attempts();
   on.slot = on.right.slot_number();
   on.out = true;
-  on.overdue = on.evicted = on.heard = on.told = false;
+  on.overdue = on.evicted = on.heard = on.forsaken = false;
   ++out_;
   waiter_.avoid_endpoint = on.right.endpoint_number();
   if (told() != nullptr) {
@@ -272,11 +290,10 @@ void active_call::start(leg& on) {
 
 // one that lost to another was cut off before; others that are in flight elsewhere may still do better
 void leg::on_revoke() noexcept {
-  bool const counts = call.chosen_ == nullptr || call.chosen_ == this;
-  if (!counts || call.machine_.state() != call_state::attempting) return;
+  if (call.lost(*this)) return;
   evicted = out && call.chosen_ == nullptr && call.others_out(*this);
   if (!evicted) return call.revoke();
-  wire->cancel();
+  cut_short();
 }
 
 void leg::end_at(time_point at) noexcept {
@@ -285,27 +302,33 @@ void leg::end_at(time_point at) noexcept {
 }
 
 void leg::on_time_up() noexcept {
+  if (overdue || evicted) return call.go_on_without(*this);
   overdue = true;
+  cut_short();
+}
+
+void leg::cut_short() noexcept {
   wire->cancel();
+  end_at(saturating_add(call.loop_.now(), cut_grace));
 }
 
 void active_call::do_it(call_action::cancel_attempts action) {
-  if (lingers_) loop_.arm(wait_timer_, action.until);
+  loop_.arm(wait_timer_, action.until);
   cut(nullptr);
   on_cut();
 }
 
 void active_call::cut(leg const* but) noexcept {
   if (first_.out && but != &first_) first_.wire->cancel();
-  for (leg* one = hedges_; one != nullptr; one = one->next) {
+  for (leg* one = more_; one != nullptr; one = one->next) {
     if (one->out && one != but) one->wire->cancel();
   }
 }
 
 bool active_call::others_out(leg const& but) const noexcept {
-  auto const counts = [&](leg const& one) { return &one != &but && one.out && !one.evicted; };
+  auto const counts = [&](leg const& one) { return &one != &but && one.out && !one.evicted && !one.forsaken; };
   if (counts(first_)) return true;
-  for (leg const* one = hedges_; one != nullptr; one = one->next) {
+  for (leg const* one = more_; one != nullptr; one = one->next) {
     if (counts(*one)) return true;
   }
   return false;
@@ -323,10 +346,11 @@ bool active_call::back(leg& from, completion how) {
     }
     from.wire->result = {status_code::unavailable, "the loop is stopping", {}};
   }
+  if (from.forsaken) return true;
   // of a call that has ended even its policy may be gone
   bool const counts = machine_.state() == call_state::attempting;
   from.overdue = counts && from.wire->result.code != status_code::ok && timed_out(from);
-  if (from.overdue) from.wire->result = {status_code::deadline_exceeded, "no answer within per_attempt_timeout", {}};
+  if (from.overdue) from.wire->result = no_answer();
   return true;
 }
 
@@ -346,28 +370,33 @@ void active_call::tell_finished(leg const& one, status_code code, std::string_vi
 
 void active_call::settle(leg& from) {
   attempt const& wire = *from.wire;
-  if (!from.told) tell_finished(from, wire.result.code, wire.result.message);
-  bool const lost = machine_.state() != call_state::attempting || (chosen_ != nullptr && chosen_ != &from);
-  if (info_ != nullptr && !lost) info_->endpoint = from.right.endpoint();
-  from.right.release(lost ? call_outcome(wire.result.code, true) : outcome_of(from));
+  if (!from.forsaken) tell_finished(from, wire.result.code, wire.result.message);
+  bool const too_late = lost(from);
+  if (info_ != nullptr && !too_late) info_->endpoint = from.right.endpoint();
+  from.right.release(too_late ? call_outcome(wire.result.code, true) : outcome_of(from));
   if (wire.result.ok() && client_->throttle() != nullptr) client_->throttle()->record_success();
-  if (lost) {
+  if (too_late) {
     // the others may go on for long, and a stream shows its chosen one while there is a handle
     if (&from != chosen_) from.drop();
     return free_if_over();
   }
   bool const first_answer = wire.result.ok() && !from.hedge && chosen_ == nullptr;
   if (hedger_ != nullptr && first_answer) hedger_->record(loop_.now(), loop_.now() - from.started);
-  keep(&from);
   // its endpoint is not to blame, and was told of a cancellation
   bool const evicted = from.evicted && wire.result.code == status_code::cancelled;
   if (evicted) from.wire->result = impl::status_of(call_end::revoked, *client_, machine_.attempts(), refusal_);
+  count(from, from.overdue || evicted);
+}
+
+void active_call::count(leg& one, bool cut_off) {
+  keep(&one);
   if (revoked_)
     step(call_event::revoke{});  // before the interrupt that brings it: the budget may be gone with the pool
+  attempt const& wire = *one.wire;
   step(call_event::attempt_done{.code = wire.result.code,
                                 .committed = wire.committed,
                                 .never_left = wire.never_left,
-                                .cut_off = from.overdue || evicted,
+                                .cut_off = cut_off,
                                 .trailers = &wire.trailers});
 }
 
@@ -403,23 +432,41 @@ call_outcome active_call::outcome_of(leg const& one) const noexcept {
   return answered;
 }
 
-// What is still out has ended for everybody but gRPC, which gives it back when it likes: the observer may be gone by then. The pool
-// learns how those went that did not lose, and has their streams back when gRPC is done.
+// ---- what gRPC does not give back
+
+// It was cut off with others, or others may follow, and is not back within cut_grace: it has failed for everybody but gRPC.
+void active_call::go_on_without(leg& one) {
+  if (lost(one)) return;
+  if (info_ != nullptr) info_->endpoint = one.right.endpoint();
+  one.wire->result =
+      one.overdue ? no_answer() : impl::status_of(call_end::revoked, *client_, machine_.attempts(), refusal_);
+  one.wire->committed = false;  // what came after the cut nobody has seen
+  one.right.report(one.overdue ? status_code::deadline_exceeded : status_code::cancelled);
+  forsake(one, one.wire->result.code);
+  count(one, true);
+}
+
+// What is still out at the call's end. The pool learns how those went that did not lose, and has their streams back when gRPC is done.
 void active_call::forsake(call_end why) noexcept {
   auto const one_out = [&](leg& one) {
-    if (!one.out) return;
-    bool const lost = why == call_end::attempt || one.evicted || (chosen_ != nullptr && chosen_ != &one);
-    bool const unanswered = !lost && !one.heard && (why == call_end::deadline || one.overdue);
+    if (!one.out || one.forsaken) return;
+    bool const in_vain = why == call_end::attempt || one.evicted || (chosen_ != nullptr && chosen_ != &one);
+    bool const unanswered = !in_vain && !one.heard && (why == call_end::deadline || one.overdue);
     status_code const code = unanswered ? status_code::deadline_exceeded : status_code::cancelled;
-    tell_finished(one, code, "cut off, and not back yet");
-    one.told = true;
-    if (lost) return;
+    forsake(one, code);
+    if (in_vain) return;
     one.right.report(code);
     if (info_ != nullptr) info_->endpoint = one.right.endpoint();
     keep(&one);
   };
   one_out(first_);
-  for (leg* one = hedges_; one != nullptr; one = one->next) one_out(*one);
+  for (leg* one = more_; one != nullptr; one = one->next) one_out(*one);
+}
+
+// gRPC gives it back when it likes: the observer may be gone by then
+void active_call::forsake(leg& one, status_code as) noexcept {
+  tell_finished(one, as, "cut off, and not back yet");
+  one.forsaken = true;
 }
 
 // ---- hedges
@@ -438,26 +485,18 @@ void active_call::do_it(call_action::hedge action) {
 void active_call::do_it(hedge_action::arm action) { loop_.arm(wait_timer_, action.at); }
 
 void active_call::do_it(hedge_action::admit) {
-  auto* const one = ::new (loop_.allocate(sizeof(leg))) leg(*this, true);
-  one->next = std::exchange(hedges_, one);
-  waiter wish(one->right, {});
-  wish.avoid_slot = first_.slot;
+  waiter wish(add_leg(true).right, {});
+  wish.avoid_slot = sequential_->slot;
   wish.avoid_endpoint = waiter_.avoid_endpoint;
   wish.hash = waiter_.hash;
   if (client_->pool() != nullptr && client_->pool()->try_acquire(wish)) return step(call_event::admitted{});
-  free_last_hedge();
+  remove_last_leg();
   step(call_event::refused{.may_retry = false});
 }
 
-void active_call::do_it(hedge_action::start) { start(*hedges_); }
+void active_call::do_it(hedge_action::start) { start(*more_); }
 
-void active_call::do_it(hedge_action::drop) { free_last_hedge(); }
-
-void active_call::free_last_hedge() noexcept {
-  leg* const one = std::exchange(hedges_, hedges_->next);
-  one->~leg();
-  loop_.deallocate(one, sizeof(leg));
-}
+void active_call::do_it(hedge_action::drop) { remove_last_leg(); }
 
 void active_call::do_it(hedge_action::skip action) {
   if (told() == nullptr) return;
@@ -480,7 +519,7 @@ void active_call::call_off(leg const* but) noexcept {
 
 // it has begun to answer, or a hedge was faster
 void active_call::record_first() noexcept {
-  if (first_.out) hedger_->record(loop_.now(), loop_.now() - first_.started);
+  if (sequential_->out) hedger_->record(loop_.now(), loop_.now() - sequential_->started);
 }
 
 // ---- between attempts
@@ -501,7 +540,9 @@ void active_call::do_it(call_action::wait action) {
 void active_call::do_it(call_action::stop_waiting) { loop_.disarm(wait_timer_); }
 
 status_code active_call::last_code() const noexcept {
-  return last_back_ != nullptr ? last_back_->wire->result.code : status_code::unavailable;
+  if (last_back_ == nullptr) return status_code::unavailable;
+  if (last_back_->wire != nullptr) return last_back_->wire->result.code;
+  return last_back_->overdue ? status_code::deadline_exceeded : status_code::unavailable;  // forsaken, and back
 }
 
 // what is revoked asks for no hedge: its pool, and the budget, may be gone
@@ -551,7 +592,7 @@ void active_call::fill_info(call_end why) {
   info_->origin = why;
   info_->attempts = machine_.attempts();
   if (last_back_ != nullptr) info_->slot = last_back_->slot;
-  for (leg const* one = hedges_; one != nullptr; one = one->next) ++info_->hedges;
+  for (leg const* one = more_; one != nullptr; one = one->next) info_->hedges += one->hedge ? 1 : 0;
   info_->hedge_won = why == call_end::attempt && hedge_won();
   info_->elapsed = loop_.now() - started_;
   attempt const* const last = last_back_ != nullptr ? last_back_->wire : nullptr;

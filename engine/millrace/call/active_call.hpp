@@ -80,6 +80,10 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   /// The attempt's completion is here. False: the loop is at its end, and so is the call.
   bool back(impl::leg& from, completion how);
   void settle(impl::leg& from);
+  /// The call is no longer concerned with what becomes of it.
+  bool lost(impl::leg const& one) const noexcept {
+    return one.forsaken || machine_.state() != call_state::attempting || (chosen_ != nullptr && chosen_ != &one);
+  }
   /// A hedged call is that attempt's from now on, whose response has begun: the others are cut off, and no hedge is sent.
   void choose(impl::leg& one) noexcept;
 
@@ -121,14 +125,14 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   chain_machine chain_;
   call_machine machine_;
   hook stage_ = hook::start;
-  bool lingers_ = true;              // it may end before its attempts are back, and be there until then
   std::uint8_t out_ = 0;             // legs whose completions are still to come
   std::optional<call_end> own_end_;  // decided here with this `result_`, and not by the machine
   millrace::status result_;
   hedger* hedger_ = nullptr;  // null: not hedged
   impl::leg first_{*this, false};
-  impl::leg* last_back_ = nullptr;  // the leg whose attempt ended last, until the call's outcome is known
-  impl::leg* chosen_ = nullptr;     // the only one that counts; null: all do
+  impl::leg* sequential_ = &first_;  // for the attempt that is made when no other is in flight
+  impl::leg* last_back_ = nullptr;   // the leg whose attempt ended last, until the call's outcome is known
+  impl::leg* chosen_ = nullptr;      // the only one that counts; null: all do
 
  private:
   friend class client_core;
@@ -166,15 +170,19 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   void start(impl::leg& on);
   bool timed_out(impl::leg const& of) const noexcept;
   call_outcome outcome_of(impl::leg const& one) const noexcept;
+  void count(impl::leg& one, bool cut_off);
+  void go_on_without(impl::leg& one);
   void forsake(call_end why) noexcept;
+  void forsake(impl::leg& one, status_code as) noexcept;
   void tell_finished(impl::leg const& one, status_code code, std::string_view message) noexcept;
+  impl::leg& add_leg(bool hedge);
+  void remove_last_leg() noexcept;
   void prepare_hedges();
   bool others_out(impl::leg const& but) const noexcept;
   void cut(impl::leg const* but) noexcept;
   void call_off(impl::leg const* but) noexcept;
   void keep(impl::leg* one) noexcept;
   void record_first() noexcept;
-  void free_last_hedge() noexcept;
   bool hedge_won() const noexcept { return last_back_ != nullptr && last_back_->hedge && result_.ok(); }
   status_code last_code() const noexcept;
   void on_wait_over();
@@ -195,13 +203,13 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   bool interrupt_queued_ = false;
   time_point const started_;
   event_pump<call_event_at> pump_;
-  impl::leg* hedges_ = nullptr;  // those sent, the last one first
+  impl::leg* more_ = nullptr;  // legs in blocks of their own, the last one made first
   waiter waiter_;
   error_code refusal_;
   std::optional<hook_result> resumed_;  // what an interceptor said, on its way to the loop
   std::optional<cancel_depth> cancelled_as_;
   timer deadline_timer_{bound<void()>::to<&active_call::on_deadline>(*this)};
-  timer wait_timer_{bound<void()>::to<&active_call::on_wait_over>(*this)};  // backoff, next hedge, cut_grace
+  timer wait_timer_{bound<void()>::to<&active_call::on_wait_over>(*this)};  // backoff, next hedge, the call's cut_grace
   task<&active_call::on_begin> begin_{*this};
   task<&active_call::on_resume> resume_{*this};
   task<&active_call::on_interrupted> interrupt_{*this};

@@ -38,7 +38,7 @@ enum class call_end : std::uint8_t {
   malformed,     ///< The engine could not send the request or read the response: illegal metadata, or not a message.
 };
 
-/// For how long a call that ends waits for attempts that were cut off. Mostly they are back at once, and one may have made it before
+/// For how long a call waits for attempts that were cut off, by its end or by their own time. Mostly they are back at once, and one may have made it before
 /// the cut; but gRPC gives none back before what it has begun to write is written, which a peer that reads nothing puts off for ever.
 inline constexpr duration cut_grace = std::chrono::milliseconds(10);
 

@@ -195,18 +195,19 @@ void leg::on_headers() {
 
 void leg::on_got(message&& one) {
   if (!one.empty()) hear();
-  static_cast<stream_call&>(call).on_got(std::move(one));
+  if (!forsaken) static_cast<stream_call&>(call).on_got(std::move(one));
 }
 
-void leg::on_wrote(bool ok) { static_cast<stream_call&>(call).on_wrote(ok); }
+void leg::on_wrote(bool ok) {
+  if (!forsaken) static_cast<stream_call&>(call).on_wrote(ok);
+}
 
 void leg::on_over(completion how) {
   if (call.back(*this, how)) static_cast<stream_call&>(call).on_over(*this);
 }
 
 void stream_call::on_headers(leg& from) {
-  bool const lost = machine_.state() != call_state::attempting || (chosen_ != nullptr && chosen_ != &from);
-  if (lost || from.overdue) return;
+  if (lost(from) || from.overdue) return;
   if (from.time_up) loop_.disarm(*from.time_up);
   if (chosen_ == nullptr) choose(from);
   if (kind_ == call_kind::server_stream) outgoing_ = {};  // no attempt follows, and this one may go on for long

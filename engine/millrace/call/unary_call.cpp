@@ -84,20 +84,27 @@ void unary_call::on_resumed(chain_action&& action) {
   if (after_stage(std::move(action))) run_stages();
 }
 
+void unary_call::complete() {
+  waits_for_wire_ = memory_first_ && out_ > 0;
+  if (!waits_for_wire_) loop_.schedule(complete_);
+}
+
 void unary_call::hand_over(completion how) {
+  waits_for_wire_ = false;
   delivered_ = true;
   deliver(how, out_ == 0 && !context_.handle_out());
 }
 
-// once the handler was called
 void unary_call::free_if_over() noexcept {
-  if (delivered_ && out_ == 0 && !context_.handle_out()) destroy();
+  if (out_ > 0) return;
+  if (waits_for_wire_) return complete();
+  if (delivered_ && !context_.handle_out()) destroy();
 }
 
 void unary_call::give_up() {
   if (out_ > 0 || interrupt_queued()) return;
   if (delivered_) return free_if_over();
-  if (!machine_.ended()) hand_over(completion::abandoned);  // else its completion does
+  if (!machine_.ended() || waits_for_wire_) hand_over(completion::abandoned);  // else its completion does
 }
 
 }  // namespace millrace

@@ -24,6 +24,9 @@ class unary_call : public active_call {
  protected:
   ~unary_call() = default;
 
+  /// Its memory is the handler's affair, and must be back before that is called: it is not while an attempt is out.
+  void set_memory_first() noexcept { memory_first_ = true; }
+
   /// What the call ended with; for `deliver`.
   millrace::status& result() noexcept { return result_; }
 
@@ -37,7 +40,7 @@ class unary_call : public active_call {
   void run_end(call_end why) override;
   void run_done() override;
   void on_resumed(chain_action&& action) override;
-  void complete() override { loop_.schedule(complete_); }
+  void complete() override;
   void free_if_over() noexcept override;
   void give_up() override;
 
@@ -45,6 +48,8 @@ class unary_call : public active_call {
   bool after_stage(chain_action&& action);
   void hand_over(completion how);
 
+  bool memory_first_ = false;
+  bool waits_for_wire_ = false;  // before it calls the handler
   bool delivered_ = false;
   task<&unary_call::hand_over> complete_{*this};
 };

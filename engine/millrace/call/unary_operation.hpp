@@ -24,7 +24,7 @@ class unary_operation final : public unary_call {
       : unary_call(std::move(client), called, std::move(payload), options),
         allocator_(boost::asio::get_associated_allocator(handler)),
         handler_(std::in_place, context(), std::move(handler)) {
-    lingers_ = std::is_same_v<allocator_type, std::allocator<void>>;
+    if constexpr (!std::is_same_v<allocator_type, std::allocator<void>>) set_memory_first();
   }
 
  private:

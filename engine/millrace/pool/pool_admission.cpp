@@ -79,7 +79,7 @@ bool pool::try_take(waiter& one) {
   if (!picked) return false;
   slot* const chosen = with_room(*picked);
   if (chosen == nullptr) return false;
-  chosen->take(one.into_);
+  chosen->take(*one.into_);
   ++in_flight_;
   roster_entry& at = roster_[chosen->endpoint_number()];
   at.peak = std::max(at.peak, ++at.in_flight);

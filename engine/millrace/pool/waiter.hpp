@@ -19,7 +19,10 @@ class waiter : private list_base<waiter_tag> {
  public:
   /// `on_served` is called once if `pool::acquire` said it waits: with no error when `into` is held, or with why it never
   /// will be. It may be called from the pool's destructor.
-  waiter(permit& into, bound<void(error_code)> on_served) noexcept : into_(into), on_served_(on_served) {}
+  waiter(permit& into, bound<void(error_code)> on_served) noexcept : into_(&into), on_served_(on_served) {}
+
+  /// The next wish is for another permit. Not while it waits.
+  void wish_for(permit& into) noexcept { into_ = &into; }
 
   /// Where the last attempt of the same call went.
   std::uint32_t avoid_slot = balance::nobody;
@@ -37,7 +40,7 @@ class waiter : private list_base<waiter_tag> {
   template <class T, class Tag>
   friend class intrusive_list;
 
-  permit& into_;
+  permit* into_;
   bound<void(error_code)> on_served_;
   time_point since_{};
 };

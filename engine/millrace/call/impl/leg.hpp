@@ -18,7 +18,7 @@ class active_call;
 namespace impl {
 
 /// One attempt of a call: its permit, what is on the wire, its own time. A call has one of its own, for one attempt after the
-/// other, and one more for each hedge, in a block of the loop's.
+/// other, and one more for each hedge, and for a retry while the attempt before is not given back, in blocks of the loop's.
 class leg final : public stream_listener {
  public:
   leg(active_call& of, bool is_hedge) noexcept : call(of), hedge(is_hedge) {}
@@ -32,18 +32,18 @@ class leg final : public stream_listener {
 
   active_call& call;
   bool const hedge;
-  bool out = false;      // its completion is still to come
-  bool overdue = false;  // cut off by its own time
-  bool evicted = false;  // or with its endpoint, while others were in flight
-  bool heard = false;    // its stream has begun
-  bool told = false;     // the observer was, of its end
+  bool out = false;       // its completion is still to come
+  bool overdue = false;   // cut off by its own time
+  bool evicted = false;   // or with its endpoint, while others were in flight
+  bool heard = false;     // its stream has begun
+  bool forsaken = false;  // its call goes on, or has ended, without it
   std::uint32_t number = 0;
   std::uint32_t slot = balance::nobody;
   permit right{bound<void()>::to<&leg::on_revoke>(*this)};
   attempt* wire = nullptr;
   time_point started{};
-  std::optional<timer> time_up{};  // with a per_attempt_timeout
-  leg* next = nullptr;             // the hedge sent before
+  std::optional<timer> time_up{};  // per_attempt_timeout, then cut_grace
+  leg* next = nullptr;             // the one made before
 
   // active_call's affair
 
@@ -67,6 +67,7 @@ class leg final : public stream_listener {
  private:
   void on_revoke() noexcept;
   void on_time_up() noexcept;
+  void cut_short() noexcept;
 };
 
 }  // namespace impl
