@@ -42,7 +42,7 @@ std::string text_of(grpc_arg const& one) {
 }
 
 // gRPC heeds the first of several with one key
-std::map<std::string, std::string> values_of(grpc::ChannelArguments const& args) {
+std::map<std::string, std::string> by_key(grpc::ChannelArguments const& args) {
   std::map<std::string, std::string> values;
   grpc_channel_args const list = args.c_channel_args();
   for (grpc_arg const* one = list.args; one != list.args + list.num_args; ++one)
@@ -60,9 +60,9 @@ std::optional<std::string> found_in(std::map<std::string, std::string> const& va
 std::vector<channel_argument> channel_arguments_of(pool_params const& pool) {
   pool_params alone = pool;
   alone.channel_args = nullptr;
-  auto const effective = values_of(channel_arguments(pool));
-  auto const engines = values_of(channel_arguments(alone));
-  auto const asked = values_of(pool.channel_args ? *pool.channel_args : grpc::ChannelArguments());
+  auto const effective = by_key(channel_arguments(pool));
+  auto const engines = by_key(channel_arguments(alone));
+  auto const asked = by_key(pool.channel_args ? *pool.channel_args : grpc::ChannelArguments());
   std::set<std::string> keys;
   for (auto const* values : {&effective, &asked}) {
     for (auto const& [key, value] : *values) keys.insert(key);
