@@ -117,17 +117,21 @@ class proxy {
   }
 
   asio::awaitable<void> responses(inbound& in, outbound& out) {
-    bool first = true;
+    bool begun = false;
+    auto const begin = [&] {
+      if (std::exchange(begun, true)) return;
+      for_each(out.initial_metadata(),
+               [&](auto const& key, auto const& value) { in.context.AddInitialMetadata(key, value); });
+    };
     while (auto message = co_await out.async_read(use_awaitable)) {
-      if (std::exchange(first, false)) {
-        for_each(out.initial_metadata(),
-                 [&](auto const& key, auto const& value) { in.context.AddInitialMetadata(key, value); });
-      }
+      begin();
       if (!co_await step("write", [&](void* tag) { in.stream.Write(*message, tag); })) out.cancel();
     }
     grpc::Status const status = co_await out.async_finish(use_awaitable);
-    for_each(out.trailing_metadata(),
-             [&](auto const& key, auto const& value) { in.context.AddTrailingMetadata(key, value); });
+    begin();
+    for_each(out.trailing_metadata(), [&](auto const& key, auto const& value) {
+      if (key != "grpc-status-details-bin") in.context.AddTrailingMetadata(key, value);  // the status brings them
+    });
     co_await step("finish", [&](void* tag) { in.stream.Finish(status, tag); });  // ends requests() too
   }
 

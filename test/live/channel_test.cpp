@@ -107,6 +107,47 @@ TEST_CASE("live: a message over the limit ends its call as gRPC would, and one a
   }
 }
 
+TEST_CASE("trap T38: a message over this side's limit is no failure of the server's to pickers, limits and health",
+          "[live][size][T38]") {
+  struct told_picker {
+    std::vector<status_code>* told;
+    balance::any_picker inner = balance::make_picker("round_robin", 1);
+
+    void rebuild(std::span<balance::candidate const> ready) { inner.rebuild(ready); }
+    std::optional<std::size_t> pick(balance::pick_info const& info) noexcept { return inner.pick(info); }
+    void on_done(balance::done_info const& done) noexcept { told->push_back(done.code); }
+  };
+  test::echo_server server;
+  auto const way = GENERATE(way::request, way::response);
+  bool const streams = GENERATE(false, true);
+  CAPTURE(way == way::request, streams);
+  std::vector<status_code> told;
+  pool_params params{.target = server.address(), .minimal_stack = true};
+  params.make_picker = [&] { return balance::any_picker{"told", told_picker{&told}}; };
+  millrace::loop loop;
+  millrace::pool pool{loop, limited(way, std::move(params))};
+  retry::retry_policy const again{.retryable = {status_code::resource_exhausted}};
+  call_info info;
+  call_options const options{.timeout = 10s, .retry = &again, .info = &info};
+  grpc::Status how;
+  if (streams) {
+    generic_client any(pool);
+    auto const called = method::unnumbered("/millrace.echo.Echo/Say");
+    auto stream = any.async_stream(called, options);
+    grpc::Slice const bytes(saying(std::string(limit, 'x')).SerializeAsString());
+    stream.async_write(grpc::ByteBuffer(&bytes, 1), [](error_code) {});
+    stream.writes_done();
+    stream.async_read([](error_code, std::optional<grpc::ByteBuffer>) {});
+    stream.async_finish([&](grpc::Status end) { how = end; });
+    loop.run();
+  } else {
+    how = say(loop, pool, saying(std::string(limit, 'x')), options).error();
+  }
+  CHECK(how.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  CHECK(info.attempts == 1);  // the next would end the same way
+  CHECK(told == std::vector<status_code>{status_code::cancelled});
+}
+
 TEST_CASE("live: channelz does not list a pool's channels unless their arguments ask for it", "[live][channel]") {
   auto const listed = [](std::string const& address) {
     char* const text = grpc_channelz_get_top_channels(0);

@@ -133,6 +133,8 @@ TEST_CASE("proxy: calls of each kind go through, with metadata, deadline and sta
     grpc::Status const how = with.stub->Say(context.get(), line("no", 0, grpc::StatusCode::DATA_LOSS), &answer);
     CHECK(how.error_code() == grpc::StatusCode::DATA_LOSS);
     CHECK(how.error_message() == "as requested");
+    CHECK(how.error_details() == "details");
+    CHECK(context->GetServerTrailingMetadata().count("grpc-status-details-bin") == 1);
   }
   SECTION("one that the server ends although its caller has more to say") {
     auto const chat = with.stub->Chat(context.get());
@@ -142,6 +144,7 @@ TEST_CASE("proxy: calls of each kind go through, with metadata, deadline and sta
   }
   CHECK(server.calls() == 1);
   CHECK(server.last_sent("sent") == "along");
+  CHECK(context->GetServerInitialMetadata().count("served-by") == 1);
   auto const trailers = context->GetServerTrailingMetadata();
   auto const call = trailers.find("call");
   REQUIRE(call != trailers.end());

@@ -107,3 +107,14 @@ TEST_CASE("story: a server that fails half of the time gets no retries", "[sim][
   world.run_calls();
   CHECK(again.info.attempts == 2);
 }
+
+TEST_CASE("method settings: what is not allowed is refused by the method's and the field's name", "[sim][methods]") {
+  auto const [settings, why] = GENERATE(table<method_config, std::string>(
+      {{{.timeout = -1ns}, "timeout: -1 ns is not allowed; it must be at least 0"},
+       {{.retry = retry::retry_policy{.max_attempts = 0}}, "retry.max_attempts is 0; allowed: 1 to 5"},
+       {{.hedging = retry::hedging_policy{.max_attempts = 9}}, "hedging.max_attempts is 9; allowed: 2 to 5"}}));
+  auto const methods = std::make_shared<method_table>();
+  REQUIRE(methods->add("millrace.Sim", "Say", settings));
+  CHECK_THROWS_WITH(world({.pool = {.target = "a:1"}, .client = {.methods = methods}}),
+                    Catch::StartsWith("client_params.methods[\"/millrace.Sim/Say\"]." + why));
+}

@@ -551,6 +551,17 @@ TEST_CASE("stream: a server stream that does not begin within per_attempt_timeou
   check_left_over(on.world, one);
 }
 
+namespace {
+
+// so much comes in 100 ms from now that the loop takes several turns for it, and looks at its timers in between
+void busy_at_100ms(world& in) {
+  static retry::retry_policy const once{.max_attempts = 1};
+  in.net()["a:1"].call_takes(100ms);
+  for (int n = 0; n < 600; ++n) in.call("hello", {.retry = &once, .idempotent = false});
+}
+
+}  // namespace
+
 TEST_CASE("stream: headers that come when the attempt's time is up are nobody's, nor are the messages behind them",
           "[sim][stream][retry]") {
   client_params client{.retry = {.per_attempt_timeout = 100ms}};
@@ -563,11 +574,9 @@ TEST_CASE("stream: headers that come when the attempt's time is up are nobody's,
                .client = client}};
   world.pool().open();
   world.run_until(10ms);
-  // so much comes at that moment that the loop takes two turns for it, and looks at its timers in between
-  retry::retry_policy const once{.max_attempts = 1};
-  world.net()["a:1"].call_takes(100ms);
-  for (int n = 0; n < 300; ++n) world.call("hello", {.retry = &once});
-  world.net()["a:1"].stream_with({.messages = 3, .begins_after = 100ms});
+  busy_at_100ms(world);
+  std::uint32_t const messages = GENERATE(0, 3);
+  world.net()["a:1"].stream_with({.messages = messages, .begins_after = 100ms});
   world.net()["b:1"].stream_with({.messages = 3, .begins_after = 90ms});
   talker one(world, call_kind::server_stream, 0);
   call_info info;
@@ -578,6 +587,52 @@ TEST_CASE("stream: headers that come when the attempt's time is up are nobody's,
   CHECK(one.got == std::vector<std::string>{"b:1: 0", "b:1: 1", "b:1: 2"});
   CHECK(info.attempts == 2);
   check_left_over(world, one);
+}
+
+TEST_CASE("stream: a hedged one is not that of an attempt whose endpoint was drained before its headers were seen",
+          "[sim][stream][hedge][drain]") {
+  client_params const client{.hedging = retry::hedging_policy{.delay = 20ms}, .idempotent = true};
+  world world{{.pool = {.target = "a:1,b:1", .max_calls_per_slot = 1000, .make_picker = test::first_of_all::make},
+               .client = client}};
+  world.pool().open();
+  world.run_until(10ms);
+  busy_at_100ms(world);
+  std::uint32_t const messages = GENERATE(1, 3);
+  world.net()["a:1"].stream_with({.messages = messages, .begins_after = 100ms, .stuck = 5s});
+  world.net()["b:1"].stream_with({.messages = 3, .begins_after = 90ms});
+  talker one(world, call_kind::server_stream, 0);
+  one.start();
+  world.after(100ms, [&] { world.pool().async_drain_endpoint("a:1", 0s, [](error_code) {}); });
+  world.run_for(10s);
+  REQUIRE(one.end);
+  CHECK(one.end->ok());
+  CHECK(one.got == std::vector<std::string>{"b:1: 0", "b:1: 1", "b:1: 2"});
+  check_left_over(world, one);
+}
+
+TEST_CASE("hedge: an attempt that made it before its endpoint was drained counts", "[sim][hedge][drain]") {
+  client_params const client{.hedging = retry::hedging_policy{.delay = 20ms}, .idempotent = true};
+  world world{{.pool = {.target = "a:1,b:1", .max_calls_per_slot = 1000, .make_picker = test::first_of_all::make},
+               .client = client}};
+  world.pool().open();
+  world.run_until(10ms);
+  busy_at_100ms(world);
+  world.net()["b:1"].call_takes(5s);
+  auto& call = world.call();
+  world.after(100ms, [&] { world.pool().async_drain_endpoint("a:1", 0s, [](error_code) {}); });
+  world.run_calls();
+  CHECK(call.text() == "a:1: hello");
+}
+
+TEST_CASE("retry: an attempt whose own deadline gRPC tells when its time is up is tried again", "[sim][retry]") {
+  world world{{.pool = {.target = "a:1,b:1", .max_calls_per_slot = 1000, .make_picker = test::first_of_all::make},
+               .client = {.retry = {.per_attempt_timeout = 100ms}}}};
+  world.pool().open();
+  world.run_until(10ms);
+  busy_at_100ms(world);
+  auto& call = world.call();  // answered in that moment too, which is too late
+  world.run_calls();
+  CHECK(call.text() == "b:1: hello");
 }
 
 TEST_CASE("stream: attempts that lost are freed when they are back, not with the stream", "[sim][stream][hedge]") {
@@ -594,6 +649,32 @@ TEST_CASE("stream: attempts that lost are freed when they are back, not with the
   one.drop();
   on.world.run_for(1s);
   check_left_over(on.world, one);
+}
+
+TEST_CASE("stream: one whose handle has gone touches nothing that its caller had", "[sim][stream]") {
+  hedged_pair on(client_params{});
+  talker one(on.world, call_kind::bidi_stream, 3);
+  on.a().stream_with({.silent = true});
+  one.start({.timeout = 1s, .info = &on.info});
+  on.world.after(10ms, [&] {
+    one.drop();
+    on.info.attempts = 77;
+  });
+  on.world.run_for(5s);
+  CHECK(on.info.attempts == 77);
+}
+
+TEST_CASE("stream: one has a copy of the policy that it was given", "[sim][stream][retry]") {
+  hedged_pair on(client_params{});
+  for (server* const at : {&on.a(), &on.b()}) {
+    at->stream_with({.code = status_code::unavailable, .trailers_only = true});
+  }
+  retry::retry_policy policy{.max_attempts = 4, .initial_backoff = 10ms};
+  talker one(on.world, call_kind::server_stream, 0);
+  one.start({.retry = &policy, .info = &on.info});
+  policy.max_attempts = 1;
+  on.world.run_for(5s);
+  CHECK(on.info.attempts == 4);
 }
 
 TEST_CASE("stream: per_attempt_timeout is for what begins with one request", "[sim][stream][retry]") {

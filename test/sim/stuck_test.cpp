@@ -158,14 +158,45 @@ TEST_CASE("retry: a call that goes on without its stuck attempt is let go of wit
   story.world.run_for(100s);
 }
 
+TEST_CASE("retry: a drain of its endpoint does not end a call whose attempt has just been cut off",
+          "[sim][retry][drain]") {
+  stuck_world story;
+  auto& call = story.world.call();
+  story.world.after(55ms, [&] { story.world.pool().async_drain_endpoint("a:1", 0s, [](error_code) {}); });
+  story.world.run_calls();
+  CHECK(call.text() == "b:1: hello");
+  CHECK(call.took() == 50ms + cut_grace + 1ms + 2ms);
+  story.world.run_for(100s);
+}
+
+TEST_CASE("retry: a stuck stream that is back while the next attempt waits for its place is freed then",
+          "[sim][stream][retry]") {
+  world world{
+      {.pool = {.target = "a:1", .min_slots = 1, .max_slots = 1, .max_calls_per_slot = 1}, .client = patient()}};
+  world.net()["a"].stream_next({.silent = true, .stuck = 500ms});
+  world.net()["a"].stream_with({.messages = 10, .takes = 1s});
+  talker one(world, call_kind::server_stream, 0);
+  one.start();
+  world.run_until(5s);
+  CHECK_FALSE(one.got.empty());
+  CHECK(world.net().live_attempts() == 1);
+  world.run_until(20s);
+  CHECK(one.got.size() == 10);
+}
+
 TEST_CASE("retry: what a stuck attempt ended with is told as long as nothing else was tried", "[sim][retry]") {
+  bool const streams = GENERATE(false, true);
   client_params client = patient();
   client.retry.initial_backoff = 100ms;
   stuck_world story(GENERATE(20ms, 5s), client, "a:1");
-  auto& call = story.world.call();
+  talker one(story.world, call_kind::server_stream, 0);
+  if (streams) {
+    one.start();
+  } else {
+    story.world.call();
+  }
   story.world.after(70ms, [&] { story.a().kill(); });
-  story.world.run_calls();
-  CHECK(call.code() == status_code::unavailable);
+  story.world.run_for(1s);
   CHECK(story.heard.told.at(1) == "retry after DEADLINE_EXCEEDED");
   CHECK(story.heard.told.at(2) == "retry after DEADLINE_EXCEEDED");  // no endpoint was ready
 }
@@ -277,6 +308,19 @@ TEST_CASE("hedge: one whose endpoint is drained and that is stuck is not waited 
   CHECK(call.text() == "busy");
   CHECK(call.took() == 60ms);
   story.world.run_for(100s);
+}
+
+TEST_CASE("hedge: one whose endpoint is drained is cut off and no more, though its pool goes too",
+          "[sim][hedge][drain]") {
+  client_params client{.hedging = retry::hedging_policy{.max_attempts = 2, .delay = 20ms}, .idempotent = true};
+  stuck_world story(60s, client);
+  story.b().answer_with({.code = status_code::unavailable, .after = 15ms});
+  auto& call = story.world.call("hello", {.timeout = 30s});
+  story.world.after(30ms, [&] { story.world.pool().async_drain_endpoint("a:1", 0s, [](error_code) {}); });
+  story.world.after(37ms, [&] { story.world.destroy_pool(); });
+  story.world.run_for(100s);
+  CHECK(call.info.origin == call_end::revoked);
+  CHECK(story.heard.told == std::vector<std::string>{"b:1 UNAVAILABLE", "a:1 CANCELLED", "call"});
 }
 
 // ---- before the end

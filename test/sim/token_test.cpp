@@ -227,6 +227,26 @@ TEST_CASE(
   CHECK(one.loop.now() - start >= 5s);
 }
 
+TEST_CASE("token: a call with an allocator waits for an interceptor that holds it", "[sim][token]") {
+  engine one;
+  auto const holds = std::make_shared<holder>(hook::start);
+  chain hooks;
+  hooks.add(holds);
+  sim::client client{one.pool, one.net, {.interceptors = hooks}};
+  counts seen;
+  std::ptrdiff_t at_handler = -1;
+  call_info info;
+  client.async_call(
+      one.say, "hello", {.timeout = 1s, .info = &info},
+      asio::bind_allocator(counting_allocator<void>(seen), [&](call_result) { at_handler = seen.balance; }));
+  one.loop.run_until(one.loop.now() + 2s);
+  CHECK(info.origin == call_end::deadline);  // the outcome is known
+  CHECK(at_handler == -1);
+  holds->held.at(0).proceed();
+  one.loop.run_until(one.loop.now() + 1s);
+  CHECK(at_handler == 0);
+}
+
 TEST_CASE("token: an allocator gets its memory back when the loop ends before an attempt that is stuck does",
           "[sim][token]") {
   counts seen;

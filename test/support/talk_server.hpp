@@ -101,17 +101,21 @@ class talk_server final : private talk::Talk::Service {
   grpc::Status Say(grpc::ServerContext* context, Line const* request, Line* reply) override {
     note(*context);
     if (request->hold()) hold();
-    if (request->code() != 0) return {static_cast<grpc::StatusCode>(request->code()), "as requested"};
+    if (request->code() != 0) return as_requested(*request);
     if (code_ != grpc::StatusCode::OK) return {code_, "as always"};
     reply->set_text(request->text());
     return grpc::Status::OK;
+  }
+
+  static grpc::Status as_requested(Line const& one) {
+    return {static_cast<grpc::StatusCode>(one.code()), "as requested", "details"};
   }
 
   // holds what asks for it; the status when there is one to end with
   std::optional<grpc::Status> obey(Line const& one) {
     if (one.hold()) hold();
     if (one.code() == 0) return std::nullopt;
-    return grpc::Status(static_cast<grpc::StatusCode>(one.code()), "as requested");
+    return as_requested(one);
   }
 
   grpc::Status Collect(grpc::ServerContext* context, grpc::ServerReader<Line>* lines, Line* reply) override {
@@ -132,7 +136,7 @@ class talk_server final : private talk::Talk::Service {
     if (request->hold()) hold();
     for (int time = 0; time < request->times() && lines->Write(*request); ++time) {
     }
-    if (request->code() != 0) return {static_cast<grpc::StatusCode>(request->code()), "as requested"};
+    if (request->code() != 0) return as_requested(*request);
     return grpc::Status::OK;
   }
 

@@ -38,10 +38,14 @@ active_call::active_call(std::shared_ptr<client_core> client, method const& call
       kind_(kind),
       config_(client_->config_of(called)),
       info_(options.info),
+      own_policy_(kind != call_kind::unary && options.retry != nullptr
+                      ? std::make_unique<retry::retry_policy const>(*options.retry)
+                      : nullptr),
       outgoing_(std::move(request)),
       context_(method_.path(), headers_, *this),
       chain_(client_->params().interceptors),
-      machine_(retry_of(*client_, config_, options), client_->budget(), loop_.random(), never, client_->throttle()),
+      machine_(own_policy_ ? *own_policy_ : retry_of(*client_, config_, options), client_->budget(), loop_.random(),
+               never, client_->throttle()),
       wait_for_ready_(waits_for_ready(config_, options)),
       own_retry_(options.retry != nullptr),
       hedged_(client_->hedges() && !own_retry_ && single_request() && is_idempotent(*client_, config_, options)),
@@ -290,9 +294,9 @@ void active_call::start(leg& on) {
 
 // one that lost to another was cut off before; others that are in flight elsewhere may still do better
 void leg::on_revoke() noexcept {
-  if (call.lost(*this)) return;
-  evicted = out && call.chosen_ == nullptr && call.others_out(*this);
-  if (!evicted) return call.revoke();
+  if (call.lost(*this) || overdue || evicted) return;
+  if (!out || call.chosen_ != nullptr || !call.others_out(*this)) return call.revoke();
+  evicted = true;
   cut_short();
 }
 
@@ -349,7 +353,12 @@ bool active_call::back(leg& from, completion how) {
   if (from.forsaken) return true;
   // of a call that has ended even its policy may be gone
   bool const counts = machine_.state() == call_state::attempting;
-  from.overdue = counts && from.wire->result.code != status_code::ok && timed_out(from);
+  bool const cut = from.overdue || from.evicted;
+  bool const in_vain =
+      cut && kind_ != call_kind::unary && from.wire->committed;  // its stream began after the cut, unheard
+  status_code const code = from.wire->result.code;
+  from.overdue = counts && (in_vain ? from.overdue : code != status_code::ok && timed_out(from));
+  from.evicted = counts && from.evicted && (in_vain || code == status_code::cancelled);
   if (from.overdue) from.wire->result = no_answer();
   return true;
 }
@@ -383,9 +392,8 @@ void active_call::settle(leg& from) {
   bool const first_answer = wire.result.ok() && !from.hedge && chosen_ == nullptr;
   if (hedger_ != nullptr && first_answer) hedger_->record(loop_.now(), loop_.now() - from.started);
   // its endpoint is not to blame, and was told of a cancellation
-  bool const evicted = from.evicted && wire.result.code == status_code::cancelled;
-  if (evicted) from.wire->result = impl::status_of(call_end::revoked, *client_, machine_.attempts(), refusal_);
-  count(from, from.overdue || evicted);
+  if (from.evicted) from.wire->result = impl::status_of(call_end::revoked, *client_, machine_.attempts(), refusal_);
+  count(from, from.overdue || from.evicted);
 }
 
 void active_call::count(leg& one, bool cut_off) {
@@ -410,16 +418,18 @@ void active_call::keep(leg* one) noexcept {
 bool active_call::timed_out(leg const& of) const noexcept {
   duration const patience = machine_.policy().per_attempt_timeout;
   if (patience == duration::zero()) return false;
-  if (of.overdue) return of.wire->result.code == status_code::cancelled;
+  bool const wire_won = kind_ == call_kind::unary && of.wire->result.code == status_code::deadline_exceeded;
+  if (of.overdue) return wire_won || of.wire->result.code == status_code::cancelled;
   time_point const due = saturating_add(of.started, patience);
-  return kind_ == call_kind::unary && of.wire->result.code == status_code::deadline_exceeded &&
-         due < context_.deadline() && loop_.now() + std::chrono::milliseconds(5) >= due;
+  return wire_won && due < context_.deadline() && loop_.now() + std::chrono::milliseconds(5) >= due;
 }
 
 // what the pool is to learn of it. The deadline's timer cancels what is on the wire, unless the wire's own wins by a moment
 call_outcome active_call::outcome_of(leg const& one) const noexcept {
   attempt const& wire = *one.wire;
   status_code const code = wire.result.code;
+  if (wire.by_limit && !wire.result.ok())
+    return status_code::cancelled;  // RESOURCE_EXHAUSTED would be taken for overload
   bool const cut_off = code == status_code::cancelled && loop_.now() >= context_.deadline();
   bool const wire_won =
       code == status_code::deadline_exceeded && loop_.now() + std::chrono::milliseconds(5) >= context_.deadline();
@@ -441,8 +451,8 @@ void active_call::go_on_without(leg& one) {
   one.wire->result =
       one.overdue ? no_answer() : impl::status_of(call_end::revoked, *client_, machine_.attempts(), refusal_);
   one.wire->committed = false;  // what came after the cut nobody has seen
-  one.right.report(one.overdue ? status_code::deadline_exceeded : status_code::cancelled);
-  forsake(one, one.wire->result.code);
+  one.right.report(one.overdue && !one.heard ? status_code::deadline_exceeded : status_code::cancelled);
+  forsake(one, one.overdue ? status_code::deadline_exceeded : status_code::cancelled);
   count(one, true);
 }
 
@@ -541,8 +551,8 @@ void active_call::do_it(call_action::stop_waiting) { loop_.disarm(wait_timer_); 
 
 status_code active_call::last_code() const noexcept {
   if (last_back_ == nullptr) return status_code::unavailable;
-  if (last_back_->wire != nullptr) return last_back_->wire->result.code;
-  return last_back_->overdue ? status_code::deadline_exceeded : status_code::unavailable;  // forsaken, and back
+  if (!last_back_->forsaken) return last_back_->wire->result.code;
+  return last_back_->overdue ? status_code::deadline_exceeded : status_code::unavailable;
 }
 
 // what is revoked asks for no hedge: its pool, and the budget, may be gone

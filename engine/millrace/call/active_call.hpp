@@ -117,7 +117,8 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   method const& method_;
   call_kind const kind_;
   method_config const* const config_;  // null: nothing is set for the method
-  call_info* const info_;
+  call_info* info_;
+  std::unique_ptr<retry::retry_policy const> const own_policy_;  // a stream may outlive what its caller has
   metadata headers_;
   message outgoing_;  // the request, kept for further attempts; of a client's stream, the message with the interceptors
   message incoming_;  // with the interceptors, or for whoever asks next

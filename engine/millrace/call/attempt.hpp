@@ -50,6 +50,8 @@ class attempt {
   metadata_view trailers;
   bool committed = false;   ///< Response headers arrived: a retry could run the method twice in the server's eyes (A6).
   bool never_left = false;  ///< It provably reached no connection.
+  bool by_limit =
+      false;  ///< A limit of this side's on a message ended it: no fault of the server's, and the next would end so too.
 
  protected:
   ~attempt() = default;

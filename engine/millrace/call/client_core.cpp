@@ -16,6 +16,16 @@ void check_hash_header(std::string const& key) {
                               "\" is not allowed; it must be of 0-9 a-z _ . -, not begin with grpc-, nor end in -bin");
 }
 
+void validate(method_config const& one, std::string const& name) {
+  std::string const prefix = "client_params.methods[\"" + name + "\"].";
+  if (one.timeout && *one.timeout < duration::zero()) {
+    throw std::invalid_argument(prefix + "timeout: " + std::to_string(one.timeout->count()) +
+                                " ns is not allowed; it must be at least 0");
+  }
+  if (one.retry) validate(*one.retry, prefix + "retry");
+  if (one.hedging) validate(*one.hedging, prefix + "hedging");
+}
+
 client_params checked(client_params params) {
   if (params.default_timeout <= duration::zero()) {
     throw std::invalid_argument("client_params.default_timeout: " + std::to_string(params.default_timeout.count()) +
@@ -30,6 +40,9 @@ client_params checked(client_params params) {
   if (params.hedging) validate(*params.hedging, "client_params.hedging");
   check_hash_header(params.hash_header);
   if (params.retry_throttling) validate(*params.retry_throttling, "client_params.retry_throttling");
+  if (params.methods != nullptr) {
+    for (auto const& [name, one] : params.methods->entries()) validate(one, name);
+  }
   return params;
 }
 

@@ -85,6 +85,7 @@ class grpc_stream_attempt final : public stream_attempt {
 
   void write(message&& payload, write_mode how) override {
     if (exceeds(payload.size(), limits_.request)) {
+      by_limit = true;
       cut_off(status_code::resource_exhausted, larger_than_max("Sent", payload.size(), limits_.request));
       return fail_write();
     }
@@ -150,6 +151,7 @@ class grpc_stream_attempt final : public stream_attempt {
 
   // the request is too large, so there is no call
   void refuse(std::size_t size) {
+    by_limit = true;
     code_ = GRPC_STATUS_RESOURCE_EXHAUSTED;
     own_message_ = larger_than_max("Sent", size, limits_.request);
     ++outstanding_;
@@ -192,6 +194,7 @@ class grpc_stream_attempt final : public stream_attempt {
       return {};
     }
     if (exceeds(one.size(), limits_.response)) {
+      by_limit = true;
       cut_off(status_code::resource_exhausted, larger_than_max("Received", one.size(), limits_.response));
       return {};
     }
@@ -218,7 +221,7 @@ class grpc_stream_attempt final : public stream_attempt {
 
   void take_result() {
     trailers = view(trailing_);
-    committed = headers_came();
+    committed = headers_came() || by_limit;
     result.code = code_ >= 0 && code_ < status_code_count ? static_cast<status_code>(code_) : status_code::unknown;
     if (result.ok()) return;
     result.message = own_message_.empty() ? std::string(view(details_)) : std::move(own_message_);

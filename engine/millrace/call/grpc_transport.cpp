@@ -111,14 +111,16 @@ class grpc_transport::grpc_attempt final : public unary_attempt, public grpc::in
     if (exceeds(response.size(), limits_.response)) {
       result = {status_code::resource_exhausted, larger_than_max("Received", response.size(), limits_.response), {}};
       response = {};
-      committed = true;
+      by_limit = true;
     }
+    if (by_limit) committed = true;
     done_(how);
   }
 
   void refuse(std::size_t size) {
     code_ = GRPC_STATUS_RESOURCE_EXHAUSTED;
     result.message = larger_than_max("Sent", size, limits_.request);
+    by_limit = true;
     loop_.schedule(back_);
   }
 
@@ -128,7 +130,7 @@ class grpc_transport::grpc_attempt final : public unary_attempt, public grpc::in
     response = {};
     // gRPC makes room for all it received before it leaves out what is not for the application: the peer's name, which it adds
     // itself even to a Trailers-Only answer, and content-type, which every Response-Headers has
-    // (docs/design/0004-what-never-left.md; test/live/call_test.cpp)
+    // (docs/design/0004-what-never-left.md; test/live/commit_test.cpp)
     committed = initial_.capacity > 1;
     never_left = call_ && !committed && !call_.reached_a_connection();
     if (!cancelled_ && !committed && dropped_by_server(result)) {

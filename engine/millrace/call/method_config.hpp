@@ -27,7 +27,8 @@ struct method_config {
   std::optional<std::uint32_t> max_response_bytes{};
 };
 
-/// Settings of methods, of services and of all calls.
+/// Settings of methods, of services and of all calls. A client's constructor throws std::invalid_argument for those that are not allowed,
+/// and names them by their full name and field.
 class method_table {
  public:
   /// For `/service/method`; with an empty method for those of the service that have none of their own; with both empty for all

@@ -44,7 +44,7 @@ struct call_info {
 /// How one call differs from its client's defaults.
 struct call_options {
   /// From the call's start to its handler, waiting and retries included. 0: its method's, or else the client's default_timeout, or
-  /// default_stream_timeout. A method's timeout (client_params::methods) bounds it.
+  /// default_stream_timeout. `duration::max()`: none, which has to be said. A method's timeout (client_params::methods) bounds it.
   duration timeout{};
 
   /// The call's end at the latest, besides what `timeout` says: that of the work it is a part of (`inbound_deadline`,
@@ -55,8 +55,8 @@ struct call_options {
   /// gRPC (doc/wait-for-ready.md); it always waits while a connection is being made. None: as its method's settings say, or else not.
   std::optional<bool> wait_for_ready{};
 
-  /// In place of its method's and the client's policy; a call with one is not hedged. Outlives the call. One that is not allowed ends
-  /// the call with INVALID_ARGUMENT. Null: as its method's settings or the client's say.
+  /// In place of its method's and the client's policy; a call with one is not hedged. Outlives a unary call, until its handler is
+  /// called; streams copy it. One that is not allowed ends the call with INVALID_ARGUMENT. Null: as its method's settings or the client's say.
   retry::retry_policy const* retry = nullptr;
 
   /// The call may run more than once: where there is a hedging policy, it is hedged. None: as its method's settings or the client's
@@ -70,13 +70,14 @@ struct call_options {
   /// Sent with every attempt. Keys are lower case and not gRPC's own; an illegal pair ends the call with INVALID_ARGUMENT.
   metadata_pairs metadata{};
 
-  /// Filled in before the handler runs; outlives the call.
+  /// Filled in before the handler runs, or a stream's finish; outlives the call until then. A stream whose handle is destroyed on the
+  /// loop's thread forgets it; destroyed elsewhere, only when the loop has taken its next turn.
   call_info* info = nullptr;
 };
 
 /// What the calls of one client have in common.
 struct client_params {
-  /// A unary call always has a deadline: one without a timeout of its own gets this one. More than 0.
+  /// A unary call has a deadline unless it says otherwise: one without a timeout of its own gets this one. More than 0.
   duration default_timeout = std::chrono::seconds(15);
 
   /// Likewise for streams. 0: none, because a subscription has no end, and `stream_options` has the means to find out that a stream is

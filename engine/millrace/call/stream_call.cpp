@@ -77,8 +77,14 @@ void stream_call::cancel() {
   cancel_as(cancel_depth::terminal);
 }
 
+void stream_call::let_go() noexcept {
+  if (loop_.running_in_this_thread()) info_ = nullptr;
+  loop_.submit(let_go_);
+}
+
 void stream_call::on_let_go(completion how) {
   handle_gone_ = true;
+  info_ = nullptr;
   if (how != completion::abandoned) cancel();
   free_if_over();
 }
@@ -183,6 +189,7 @@ void stream_call::open(leg& on, time_point deadline) {
                                        .previous_attempts = machine_.previous_attempts()},
                                       on);
   if (on.hedge) return;
+  if (chosen_ != nullptr && chosen_ != &on && !chosen_->out) chosen_->drop();  // forsaken, and back
   over_ = settled_ = cut_ = read_waits_ = false;
   chosen_ = hedger_ == nullptr ? &on : nullptr;
   feed(stream_event::opened{});
@@ -207,7 +214,7 @@ void leg::on_over(completion how) {
 }
 
 void stream_call::on_headers(leg& from) {
-  if (lost(from) || from.overdue) return;
+  if (lost(from) || from.overdue || from.evicted) return;
   if (from.time_up) loop_.disarm(*from.time_up);
   if (chosen_ == nullptr) choose(from);
   if (kind_ == call_kind::server_stream) outgoing_ = {};  // no attempt follows, and this one may go on for long
@@ -236,7 +243,7 @@ void stream_call::on_wrote(bool ok) {
 }
 
 void stream_call::on_over(leg& from) {
-  if (from.overdue) from.wire->committed = false;  // what came after its time nobody has seen
+  if (from.overdue || from.evicted) from.wire->committed = false;  // what came after the cut nobody has seen
   if (chosen_ != &from) return settle(from);
   over_ = true;
   feed(stream_event::closed{});

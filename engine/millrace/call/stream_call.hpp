@@ -56,8 +56,8 @@ class stream_call : public active_call {
   /// Any thread. Queues the call's start on the loop.
   void begin() noexcept;
 
-  /// Any thread. The handle has gone: the call is cancelled, in the loop's next turn.
-  void let_go() noexcept { loop_.submit(let_go_); }
+  /// Any thread. The handle has gone, and on the loop's thread its call_info with it: the call is cancelled, in the loop's next turn.
+  void let_go() noexcept;
 
   // the loop's thread
 

@@ -85,26 +85,26 @@ void unary_call::on_resumed(chain_action&& action) {
 }
 
 void unary_call::complete() {
-  waits_for_wire_ = memory_first_ && out_ > 0;
-  if (!waits_for_wire_) loop_.schedule(complete_);
+  waits_for_memory_ = memory_first_ && (out_ > 0 || context_.handle_out());
+  if (!waits_for_memory_) loop_.schedule(complete_);
 }
 
 void unary_call::hand_over(completion how) {
-  waits_for_wire_ = false;
+  waits_for_memory_ = false;
   delivered_ = true;
   deliver(how, out_ == 0 && !context_.handle_out());
 }
 
 void unary_call::free_if_over() noexcept {
   if (out_ > 0) return;
-  if (waits_for_wire_) return complete();
+  if (waits_for_memory_) return complete();
   if (delivered_ && !context_.handle_out()) destroy();
 }
 
 void unary_call::give_up() {
   if (out_ > 0 || interrupt_queued()) return;
   if (delivered_) return free_if_over();
-  if (!machine_.ended() || waits_for_wire_) hand_over(completion::abandoned);  // else its completion does
+  if (!machine_.ended() || waits_for_memory_) hand_over(completion::abandoned);  // else its completion does
 }
 
 }  // namespace millrace

@@ -24,7 +24,8 @@ class unary_call : public active_call {
  protected:
   ~unary_call() = default;
 
-  /// Its memory is the handler's affair, and must be back before that is called: it is not while an attempt is out.
+  /// Its memory is the handler's affair, and must be back before that is called: it is not while an attempt is out, or an
+  /// interceptor has the handle.
   void set_memory_first() noexcept { memory_first_ = true; }
 
   /// What the call ended with; for `deliver`.
@@ -49,7 +50,7 @@ class unary_call : public active_call {
   void hand_over(completion how);
 
   bool memory_first_ = false;
-  bool waits_for_wire_ = false;  // before it calls the handler
+  bool waits_for_memory_ = false;  // before it calls the handler
   bool delivered_ = false;
   task<&unary_call::hand_over> complete_{*this};
 };

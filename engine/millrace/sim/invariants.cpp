@@ -73,7 +73,8 @@ void invariants::check_over() {
 }
 
 bool invariants::is_late(time_point deadline) const noexcept {
-  return net_.events().now() > std::max(deadline, net_.last_stuck() + cut_grace);
+  time_point const end = net_.last_stuck() + cut_grace;  // of the last wait for what was cut off
+  return net_.events().now() > std::clamp(end, deadline, saturating_add(deadline, cut_grace));
 }
 
 void invariants::on_called(call_record const& one) { open_.emplace(one.deadline, one.number); }

@@ -28,8 +28,8 @@ namespace millrace::sim {
 /// - a slot's changes follow on each other, and nothing leaves `closed`; a call goes to slots that are ready, and to no other;
 /// - the ready count that the pool publishes is the number of slots that are ready, and no slot carries more than it may;
 /// - every tag that is out is one that the simulation knows, and at most one dial of a pool is in flight to an endpoint;
-/// - a call finishes once, and by its deadline, or within cut_grace when an attempt is stuck; `on_done` runs once for each `on_start`, and neither runs, nor any handler,
-///   inside an initiating function or the pool's destructor;
+/// - a call finishes once, and by its deadline, or cut_grace after it at most when an attempt is stuck; `on_done` runs once for
+///   each `on_start`, and neither runs, nor any handler, inside an initiating function or the pool's destructor;
 /// - there is no attempt beyond the first without a retry or a hedge, and no more of those than the budget's bound (see
 ///   retry::budget);
 /// - no call goes to an endpoint that is ejected, or says that it does not serve, but in a panic; nor, where one endpoint of each
