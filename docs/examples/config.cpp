@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parameters from JSON and from a gRPC service config, and what became of them. usage: config [HOST:PORT]
 #include <millrace/call/client.hpp>
+#include <millrace/call/method_config.hpp>
 #include <millrace/config/explain.hpp>
 #include <millrace/config/json.hpp>
 #include <millrace/config/service_config.hpp>
@@ -12,7 +13,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include <memory>
 #include <stdexcept>
+#include <utility>
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
@@ -50,6 +53,13 @@ void refused() {
   // [end]
 }
 
+asio::awaitable<void> say_hello(millrace::client<Echo> echo) {
+  EchoRequest request;
+  request.set_text("hello");
+  auto reply = co_await echo.async_call<&Echo::Stub::PrepareAsyncSay>(request);
+  fmt::print("{}\n", reply ? reply->text() : reply.error().error_message());
+}
+
 int main(int argc, char** argv) {
   // [apply]
   auto pool_params = millrace::pool_params::from_json(pool_json);
@@ -67,14 +77,13 @@ int main(int argc, char** argv) {
   millrace::loop loop;
   millrace::pool pool{loop, pool_params};
   millrace::client<Echo> client{pool, client_params};
-  co_spawn(
-      loop,
-      [&]() -> asio::awaitable<void> {
-        EchoRequest request;
-        request.set_text("hello");
-        auto reply = co_await client.async_call<&Echo::Stub::PrepareAsyncSay>(request);
-        fmt::print("{}\n", reply ? reply->text() : reply.error().error_message());
-      },
-      asio::detached);
+  // [methods]
+  auto methods = std::make_shared<millrace::method_table>();
+  methods->add("millrace.echo.Echo", "Say", {.timeout = 500ms, .idempotent = true});
+  methods->add("millrace.echo.Echo", "", {.timeout = 2s, .wait_for_ready = true});  // the service's other methods
+  millrace::client<Echo> by_method{pool, {.methods = std::move(methods)}};
+  // [end]
+  co_spawn(loop, say_hello(client), asio::detached);
+  co_spawn(loop, say_hello(by_method), asio::detached);
   loop.run();
 }
