@@ -179,7 +179,7 @@ TEST_CASE("async_any: the first success, and the others are cut off", "[live]") 
   });
 }
 
-TEST_CASE("trap T14: with_timeout ends any operation by then, and says why", "[live][T14]") {
+TEST_CASE("with_timeout: ends any operation by then, and says why", "[live]") {
   echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};

@@ -240,8 +240,9 @@ TEST_CASE("complaint 24, complaint 26, trap T16, trap T31: of a call that never 
   CHECK_FALSE(second.ended);
 }
 
-TEST_CASE("complaint 20, trap T34: what is asked for while the loop stops ends with an error, and aborts nothing",
-          "[live][traps][T34]") {
+TEST_CASE(
+    "complaint 20, trap T1, trap T34: what is asked for while the loop stops ends with an error, and aborts nothing",
+    "[live][traps][T1][T34]") {
   echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
