@@ -17,6 +17,9 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <dlfcn.h>
+
+#include <atomic>
 #include <future>
 #include <memory>
 #include <optional>
@@ -74,7 +77,49 @@ std::string text_for(way which, std::size_t bytes) {
   return std::string(bytes - 3 - time_left, 'x');
 }
 
+// what gRPC was asked: to connect, and to watch
+std::atomic<int> connects = 0;
+std::atomic<int> watches = 0;
+
 }  // namespace
+
+// over gRPC's own, which libgrpc++ would call
+extern "C" grpc_connectivity_state grpc_channel_check_connectivity_state(::grpc_channel* of, int try_to_connect) {
+  static auto const next = reinterpret_cast<decltype(&grpc_channel_check_connectivity_state)>(
+      dlsym(RTLD_NEXT, "grpc_channel_check_connectivity_state"));
+  if (try_to_connect != 0) ++connects;
+  return next(of, try_to_connect);
+}
+extern "C" void grpc_channel_watch_connectivity_state(::grpc_channel* of, grpc_connectivity_state last,
+                                                      gpr_timespec until, grpc_completion_queue* queue, void* tag) {
+  static auto const next = reinterpret_cast<decltype(&grpc_channel_watch_connectivity_state)>(
+      dlsym(RTLD_NEXT, "grpc_channel_watch_connectivity_state"));
+  ++watches;
+  next(of, last, until, queue, tag);
+}
+
+TEST_CASE("trap T8, trap T27: calls on a ready pool neither watch its channels nor ask them to connect",
+          "[live][channel][T8][T27]") {
+  test::echo_server server;
+  bool const minimal = GENERATE(true, false);
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address(), .max_slots = 1, .minimal_stack = minimal}};
+  int const connects_before = connects, watches_before = watches;
+  REQUIRE(say(loop, pool, "x").has_value());
+  int const connects_when_ready = connects, watches_when_ready = watches;
+  CHECK(connects_when_ready > connects_before);
+  CHECK(watches_when_ready > watches_before);
+  client<Echo> echo(pool);
+  int answered = 0;
+  for (int call = 0; call < 1000; ++call) {
+    echo.async_call<&Echo::Stub::PrepareAsyncSay>(saying("x"), {.timeout = timeout},
+                                                  [&](auto const& reply) { answered += reply.has_value(); });
+  }
+  loop.run();
+  CHECK(answered == 1000);
+  CHECK(connects == connects_when_ready);
+  CHECK(watches == watches_when_ready);
+}
 
 TEST_CASE("live: a message over the limit ends its call as gRPC would, and one at it does not, whichever way it goes",
           "[live][size]") {

@@ -179,7 +179,7 @@ TEST_CASE("async_any: the first success, and the others are cut off", "[live]") 
   });
 }
 
-TEST_CASE("trap T14: with_timeout ends any operation by then, and says why", "[live][T14]") {
+TEST_CASE("with_timeout: ends any operation by then, and says why", "[live]") {
   echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
@@ -247,7 +247,7 @@ TEST_CASE("trap T21, trap T22: inbound_deadline says until when an inbound call'
   };
   CHECK(ask(std::nullopt) == "never");
   int const left = std::stoi(ask(20s));
-  CHECK(left < 20'000);  // gRPC rounds what it sends up
+  CHECK(left < 19'500);  // a second for the way back, and gRPC rounds up what it sends
   CHECK(left > 10'000);
 }
 

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hedges and the time of an attempt, against a server that answers and one that never does.
+#include <millrace/metrics/observer.hpp>
+
 #include <support/call_once.hpp>
 #include <support/echo_server.hpp>
 #include <support/first_of_all.hpp>
 #include <support/http2_server.hpp>
 #include <support/wait.hpp>
+
+#include <vector>
 
 using namespace millrace;
 using namespace millrace::test;
@@ -32,7 +36,8 @@ struct silent_and_fast {
 
 }  // namespace
 
-TEST_CASE("live: a server that does not answer is overtaken by a hedge, and its attempt cut off", "[live][hedge]") {
+TEST_CASE("complaint 36: a server that does not answer is overtaken by a hedge, and its attempt cut off",
+          "[live][hedge]") {
   silent_and_fast on;
   client<echo::Echo> echo{on.pool, {.hedging = retry::hedging_policy{.delay = 10ms}, .idempotent = true}};
   auto const reply = call_once(on.loop, echo, saying("hello"), {.timeout = 20s, .info = &on.info});
@@ -46,6 +51,23 @@ TEST_CASE("live: a server that does not answer is overtaken by a hedge, and its 
   // the loop ran until the loser was back
   CHECK(on.pool.snapshot().in_flight == 0);
   CHECK(on.silent.requests() == 1);
+}
+
+TEST_CASE("trap T14: a hedge whose delay is a fraction of a millisecond is not early", "[live][hedge][T14]") {
+  struct starts final : observer {
+    using observer::on;
+    void on(events::attempt_started const& event) noexcept override { at.push_back(event.at); }
+    std::vector<time_point> at;
+  } seen;
+  silent_and_fast on;
+  client<echo::Echo> echo{
+      on.pool,
+      {.hedging = retry::hedging_policy{.delay = 300us, .max_extra_load = 1}, .idempotent = true, .observer = &seen}};
+  for (std::size_t call = 0; call < 20; ++call) {
+    REQUIRE(call_once(on.loop, echo, saying("hello"), {.timeout = 20s}).has_value());
+    REQUIRE(seen.at.size() == 2 * call + 2);
+    CHECK(seen.at[2 * call + 1] - seen.at[2 * call] >= 300us);
+  }
 }
 
 TEST_CASE("trap T43: a hedge that loses was at its server, was paid for when it was sent, and its tag comes back",

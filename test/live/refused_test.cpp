@@ -28,15 +28,18 @@ struct outcome {
   call_info info;
 };
 
-/// Of a call without retries: it may run once only.
-outcome call_that_may_run_once(http2_server& server, transparent_retry who,
-                               std::shared_ptr<grpc::ChannelArguments const> args = nullptr) {
+outcome call_to(pool_params const& params, unsigned max_attempts) {
   millrace::loop loop;
-  millrace::pool pool{loop, {.target = server.address(), .transparent_retry = who, .channel_args = std::move(args)}};
-  client<echo::Echo> echo{pool, {.retry = {.max_attempts = 1}}};
+  millrace::pool pool{loop, params};
+  client<echo::Echo> echo{pool, {.retry = {.max_attempts = max_attempts}}};
   call_info info;
   auto reply = call_once(loop, echo, saying("x"), {.timeout = 20s, .info = &info});
   return {std::move(reply), info};
+}
+
+/// Of a call without retries.
+outcome call_that_may_run_once(http2_server& server, transparent_retry who) {
+  return call_to({.target = server.address(), .transparent_retry = who}, 1);
 }
 
 http2_server::script first_refused() {
@@ -87,16 +90,23 @@ TEST_CASE("refused: gRPC's core repeats a stream that a GOAWAY left out, unseen"
   CHECK(server.requests() == 2);
 }
 
-TEST_CASE("refused: a retry policy in channel_args is not for gRPC's core", "[live][refused]") {
+TEST_CASE("trap T24: a retry policy in channel_args is not for gRPC's core, so attempts do not multiply",
+          "[live][refused][T24]") {
   auto args = std::make_shared<grpc::ChannelArguments>();
   args->SetInt("grpc.enable_retries", 1);
   args->SetServiceConfigJSON(R"({"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 4, "initialBackoff":
     "0.01s", "maxBackoff": "0.01s", "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}}]})");
   http2_server server([](http2_server::exchange& request) { request.headers({{"grpc-status", "14"}}, true); });
   auto const who = GENERATE(transparent_retry::engine, transparent_retry::core);
-  auto const [reply, info] = call_that_may_run_once(server, who, args);
+  int const attempts = GENERATE(1, 3);
+  bool const minimal = GENERATE(true, false);
+  CAPTURE(who == transparent_retry::core, attempts, minimal);
+  auto const [reply, info] =
+      call_to({.target = server.address(), .minimal_stack = minimal, .transparent_retry = who, .channel_args = args},
+              static_cast<unsigned>(attempts));
   CHECK_FALSE(reply.has_value());
-  CHECK(server.requests() == 1);
+  CHECK(info.attempts == static_cast<unsigned>(attempts));
+  CHECK(server.requests() == attempts);
 }
 
 TEST_CASE("refused: nobody repeats a stream that the server merely reset", "[live][refused]") {

@@ -38,6 +38,7 @@ std::size_t status_kib(char const* field) {
   for (std::string line; std::getline(status, line);) {
     if (line.starts_with(field)) return std::stoul(line.substr(std::string(field).size()));
   }
+  FAIL("/proc/self/status has no " << field);
   return 0;
 }
 
@@ -51,7 +52,7 @@ class peak {
   void check(char const* what) const {
     std::size_t const highest = status_kib("VmHWM:");
     std::size_t const mib = highest > before_ ? (highest - before_) / 1024 : 0;
-    std::printf("%s: at most %zu MiB above the start\n", what, mib);
+    std::printf("%s: at most %zu MiB, %zu MiB above the start\n", what, highest / 1024, mib);
     CHECK(mib < most_mib);
   }
 

@@ -21,6 +21,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/server_builder.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,6 +49,9 @@ outcome call(std::string const& target, duration timeout = 20s) {
   auto reply = call_once(loop, pool, saying("x"), {.timeout = timeout, .info = &info});
   return {std::move(reply), info};
 }
+
+retry::retry_policy const exhaustion_too{.initial_backoff = 1ms,
+                                         .retryable = {status_code::unavailable, status_code::resource_exhausted}};
 
 /// Compresses what it answers, whatever the client said it understands, and says 5 MiB when asked for "large".
 class lavish_server final : public echo::Echo::CallbackService {
@@ -240,8 +244,9 @@ TEST_CASE("complaint 24, complaint 26, trap T16, trap T31: of a call that never 
   CHECK_FALSE(second.ended);
 }
 
-TEST_CASE("complaint 20, trap T34: what is asked for while the loop stops ends with an error, and aborts nothing",
-          "[live][traps][T34]") {
+TEST_CASE(
+    "complaint 20, trap T1, trap T34: what is asked for while the loop stops ends with an error, and aborts nothing",
+    "[live][traps][T1][T34]") {
   echo_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address()}};
@@ -361,8 +366,22 @@ TEST_CASE("trap T21: no call is without a deadline, at the server too", "[live][
   REQUIRE(reply.has_value());
   CHECK(reply->time_left_ms() > 0);
   CHECK(reply->time_left_ms() <= 15'100);  // gRPC rounds what it writes up to 100 ms
-  auto forever = call_once(loop, pool, saying("x"), {.timeout = duration::max()});
-  CHECK(forever.has_value());
+}
+
+TEST_CASE("trap T21: a call is for ever only when told so, and then has no deadline on the wire",
+          "[live][traps][T21]") {
+  std::atomic<bool> sent = false;
+  http2_server server([&](auto& request) {
+    sent = request.block().find("grpc-timeout") != std::string::npos;
+    request.headers();
+    request.message(saying("x").SerializeAsString());
+    request.trailers({{"grpc-status", "0"}});
+  });
+  duration const timeout = GENERATE(duration{}, duration{20s}, duration::max());
+  CAPTURE(timeout.count());
+  CHECK(call(server.address(), timeout).reply.has_value());
+  CHECK(server.requests() == 1);
+  CHECK(sent == (timeout != duration::max()));
 }
 
 TEST_CASE("traps: a response that is no message is INTERNAL", "[live][traps][garbage]") {
@@ -461,15 +480,38 @@ TEST_CASE("trap T38: a response beyond 4 MiB is RESOURCE_EXHAUSTED, and the conn
   lavish_server server;
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address(), .max_slots = 1}};
-  auto const reply = call_once(loop, pool, saying("large"), {.timeout = 20s});
+  call_info info;
+  auto const reply =
+      call_once(loop, {pool, {.retry = exhaustion_too}}, saying("large"), {.timeout = 20s, .info = &info});
   REQUIRE(reply.has_error());
   INFO(why(reply));
   CHECK(reply.error().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  CHECK(info.attempts == 1);
   CHECK(call_once(loop, pool, saying("small"), {.timeout = 20s}).has_value());
   CHECK(pool.snapshot().slots[0].connections == 1);
 }
 
-TEST_CASE("traps: a response that is too large is committed whatever the policy retries", "[live][traps][garbage]") {
+TEST_CASE("trap T38: a request beyond the pool's limit reaches no server, and by default there is one attempt",
+          "[live][traps][T38]") {
+  echo_server server;
+  millrace::loop loop;
+  millrace::pool pool{loop, {.target = server.address(), .max_request_bytes = 10}};
+  auto const ask = [&](retry::retry_policy const& policy) {
+    call_info info;
+    auto const reply =
+        call_once(loop, {pool, {.retry = policy}}, saying("more than ten bytes"), {.timeout = 20s, .info = &info});
+    REQUIRE(reply.has_error());
+    INFO(why(reply));
+    CHECK(reply.error().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+    return info.attempts;
+  };
+  CHECK(ask({}) == 1);
+  ask(exhaustion_too);
+  CHECK(server.calls() == 0);
+}
+
+TEST_CASE("trap T38: a response that is too large is committed whatever the policy retries",
+          "[live][traps][garbage][T38]") {
   http2_server server([](auto& request) {
     request.headers();
     request.message(saying("more than ten bytes").SerializeAsString());
@@ -477,9 +519,7 @@ TEST_CASE("traps: a response that is too large is committed whatever the policy 
   });
   millrace::loop loop;
   millrace::pool pool{loop, {.target = server.address(), .max_response_bytes = 10}};
-  auto const reply =
-      call_once(loop, {pool, {.retry = {.retryable = {status_code::unavailable, status_code::resource_exhausted}}}},
-                saying("x"), {.timeout = 20s});
+  auto const reply = call_once(loop, {pool, {.retry = exhaustion_too}}, saying("x"), {.timeout = 20s});
   REQUIRE(reply.has_error());
   CHECK(reply.error().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
   CHECK(server.requests() == 1);

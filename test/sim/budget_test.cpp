@@ -2,18 +2,14 @@
 // Random schedules: whatever happens to the servers, what they receive stays within the budget's bound. Retries, hedges, attempts
 // that never left and questions after health together, through outages of all servers at once.
 // usage: sim-budget FIRST COUNT; MILLRACE_SEED=N runs that schedule alone and prints its trace.
+#include "arrivals.hpp"
 #include "random_holder.hpp"
 #include "schedules.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <stdexcept>
 #include <string>
-#include <vector>
 
 namespace {
 
@@ -102,47 +98,14 @@ void plan_calls(world& in, rng& random, duration until) {
   }
 }
 
-/// Later than `from` and not later than `until`.
-double count(std::vector<time_point> const& sorted, time_point from, time_point until) {
-  auto const first = std::upper_bound(sorted.begin(), sorted.end(), from);
-  return static_cast<double>(std::upper_bound(first, sorted.end(), until) - first);
-}
-
-struct arrivals {
-  std::vector<time_point> calls;      // made
-  std::vector<time_point> attempts;   // received
-  std::vector<time_point> extra;      // those of them that say that others went before
-  std::vector<time_point> questions;  // after health, received
-};
-
-/// The bound is the budget's, of a ttl, where withdrawals are made. An attempt that was paid for arrives before its call's deadline,
-/// so what arrives in a ttl less the longest call was paid for in that ttl. It holds whenever something was paid for; a question may
-/// follow that finds the budget empty.
-void check_bound(arrivals const& seen, retry::budget_params const& budget) {
-  duration const window = (budget.ttl + duration{9}) / 10;
-  for (time_point const end : seen.extra) {
-    time_point const from = end - budget.ttl + longest_call;
-    double const received = count(seen.attempts, from, end) + count(seen.questions, from, end - longest_call);
-    double const bound = count(seen.calls, from - longest_call, end) +
-                         budget.percent * count(seen.calls, end - longest_call - budget.ttl - window, end) +
-                         budget.min_per_second * std::chrono::duration<double>(budget.ttl).count();
-    if (received <= bound + 1e-3) continue;
-    throw std::logic_error(
-        fmt::format("servers received {} attempts and questions in {} ms, and the budget allows {}", received,
-                    std::chrono::duration_cast<std::chrono::milliseconds>(end - from).count(), bound));
-  }
-}
-
 void run_schedule(std::uint64_t seed, bool traced) {
   rng random(seed);
   world_params params = random_params(seed, random, traced);
   retry::budget_params const budget = params.pool.budget;
-  arrivals seen;
+  arrivals received;
   world world(std::move(params));
+  received.watch(world);
   for (server* const one : world.net().servers()) {
-    one->on_request = [&](attempt_request const& request) {
-      if (request.previous_attempts > 0) seen.extra.push_back(world.loop().now());
-    };
     one->health(static_cast<health_answer>(random.below(5)));
     one->call_takes({.least = 1ms, .most = between(random, 1ms, 100ms)});
   }
@@ -159,16 +122,9 @@ void run_schedule(std::uint64_t seed, bool traced) {
   for (std::uint32_t left = random.below(3); left > 0; --left) plan_outage(world, random, until);
   plan_calls(world, random, until);
   world.run_until(until + 8s);  // longer than any call or outage
-  for (call_record const& one : world.calls()) seen.calls.push_back(one.started);
-  for (server* const one : world.net().servers()) {
-    seen.attempts.insert(seen.attempts.end(), one->received_at().begin(), one->received_at().end());
-    seen.questions.insert(seen.questions.end(), one->asked_at().begin(), one->asked_at().end());
-  }
-  std::ranges::sort(seen.attempts);
-  std::ranges::sort(seen.questions);
   world.finish();
   if (traced) std::fputs(world.trace().text().c_str(), stdout);
-  check_bound(seen, budget);
+  received.check(budget, longest_call);
 }
 
 }  // namespace

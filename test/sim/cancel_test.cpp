@@ -23,6 +23,13 @@ void check_cancelled(call_record const& one, duration after) {
   CHECK(one.info.origin == call_end::cancelled);
 }
 
+void check_late(call_record const& one, duration after) {
+  REQUIRE(one.done());
+  CHECK(one.code() == status_code::deadline_exceeded);
+  CHECK(one.took() == after);
+  CHECK(one.info.origin == call_end::deadline);
+}
+
 }  // namespace
 
 TEST_CASE("cancel: before the loop has begun the call, any depth ends it without an attempt", "[sim][cancel]") {
@@ -180,14 +187,16 @@ TEST_CASE("cancel: after the end nothing happens", "[sim][cancel]") {
 }
 
 TEST_CASE("deadline: a call that an interceptor holds ends on time", "[sim][deadline]") {
-  auto holds = std::make_shared<holder>(hook::start);
+  auto holds = std::make_shared<holder>(GENERATE(hook::start, hook::send_message));
   world world{{.pool = {.target = "a:1"}, .interceptors = list(holds)}};
   auto& call = world.call("hello", {.timeout = 2s});
   world.run_calls();
-  CHECK(call.code() == status_code::deadline_exceeded);
-  CHECK(call.took() == 2s);
-  CHECK(call.info.origin == call_end::deadline);
-  holds->held.clear();
+  check_late(call, 2s);
+  CHECK(world.net()["a"].received() == 0);
+  // resuming what has ended does nothing
+  holds->held.at(0).proceed();
+  world.run_for(1s);
+  CHECK(world.net()["a"].received() == 0);
 }
 
 TEST_CASE("deadline: a call that waits for a connection ends on time and says why there is none", "[sim][deadline]") {
@@ -208,6 +217,20 @@ TEST_CASE("deadline: a call that waits for room ends on time", "[sim][deadline]"
   world.run_calls();
   CHECK(call.code() == status_code::deadline_exceeded);
   CHECK(call.took() == 2s);
+}
+
+TEST_CASE("deadline: a call that waits for room again, after an attempt that failed, ends on time", "[sim][deadline]") {
+  world world{full_pool()};
+  server& a = world.net()["a:1"];
+  a.answer_next({.code = status_code::unavailable, .pushback = "500"}).answer_next({.after = 5s});
+  auto& call = world.call("hello", {.timeout = 2s});
+  world.at(100ms, [&] { world.call(); });
+  world.at(1s, [&] { CHECK(world.pool().snapshot().waiting == 1); });
+  world.run_calls();
+  check_late(call, 2s);
+  CHECK(call.info.attempts == 1);
+  CHECK(world.pool().snapshot().waiting == 0);
+  CHECK(a.received() == 2);
 }
 
 TEST_CASE("deadline: an attempt in flight is cut off on time", "[sim][deadline]") {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stories about attempts after the first.
+#include "arrivals.hpp"
 #include "support.hpp"
+
+#include <millrace/metrics/counters.hpp>
 
 using namespace millrace;
 using namespace millrace::sim;
@@ -134,6 +137,47 @@ TEST_CASE("story: retries of a full outage stay within the budget", "[sim][retry
   CHECK(attempts - calls <= calls / 5 + 10 * (30 + 10));
   CHECK(attempts - calls >= calls / 5);
   CHECK(seen.denied(retry_denial::budget));
+}
+
+TEST_CASE("story: retries, hedges, attempts that never left and questions after health together stay within the budget",
+          "[sim][retry][hedge][health]") {
+  constexpr duration longest_call = 50ms;
+  counters seen;
+  arrivals received;
+  world world{{.pool = {.target = "a:1,b:1,c:1,d:1",
+                        .health_check = health::watch_params{.use_check = true, .check_interval = 50ms}},
+               .client = {.retry = {.max_attempts = 5, .initial_backoff = 1ms, .max_backoff = 5ms},
+                          .hedging = retry::hedging_policy{.max_attempts = 5, .delay = 5ms, .max_extra_load = 1}},
+               .traced = false}};
+  world.add(seen);
+  received.watch(world);
+  for (server* const one : world.net().servers()) one->health(health_answer::serving).call_takes(1ms);
+  world.pool().open();
+  // 1000 calls a second, of which every other one may be hedged; the budget is full when the outage comes
+  make_calls(world, 1s, 25s, 2ms, {.timeout = longest_call});
+  make_calls(world, 1001ms, 25s, 2ms, {.timeout = longest_call, .idempotent = true});
+  world.at(15s, [&] {
+    world.net()["a"].answer_with({.code = status_code::unavailable});
+    world.net()["b"].answer_with({.code = status_code::unavailable, .never_left = true});
+    world.net()["c"].answer_with({.after = duration::max()});
+    world.net()["d"].kill();
+  });
+  world.at(20s, [&] {
+    for (server* const one : world.net().servers()) one->up().answer_with({});
+  });
+  world.run_until(26s);
+  REQUIRE(world.calls().size() == 24'000);
+  auto const& total = seen.total();
+  std::uint64_t questions = 0;
+  for (server* const one : world.net().servers()) questions += one->health_questions();
+  CAPTURE(total.retries, total.transparent_retries, total.hedges, questions);
+  CHECK(total.retries > 100);
+  CHECK(total.transparent_retries > 100);
+  CHECK(total.hedges > 100);
+  CHECK(questions > 1000);
+  CHECK(total.retry_denied(retry_denial::budget) > 0);
+  world.finish();
+  CHECK_NOTHROW(received.check({}, longest_call));
 }
 
 TEST_CASE("story: a quiet pool may retry at the floor rate only", "[sim][retry]") {

@@ -146,7 +146,7 @@ TEST_CASE("story: slots of different endpoints dial at the same time", "[sim][di
   CHECK(world.pool().ready() == 3);
 }
 
-TEST_CASE("story: a ready slot whose connection goes idle is connected again at once", "[sim][dial][T27][T28]") {
+TEST_CASE("story: a ready slot whose connection goes idle is connected again at once", "[sim][dial][T28]") {
   world world{{.pool = {.target = "a:1", .min_slots = 1}}};
   server& a = world.net()["a:1"];
   auto& call = world.call();
@@ -236,7 +236,7 @@ TEST_CASE("story: after a GOAWAY of the only endpoint new calls wait for the new
   CHECK(young.took() == 149ms);
 }
 
-TEST_CASE("story: hourly watches that run out change nothing", "[sim][dial][T7][T8]") {
+TEST_CASE("story: hourly watches that run out change nothing", "[sim][dial][T7]") {
   recorder seen;
   world world{{.pool = {.target = "a:1", .observer = &seen}}};
   world.pool().open();

@@ -19,6 +19,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include <algorithm>
+#include <deque>
 #include <future>
 #include <memory>
 #include <stdexcept>
@@ -95,6 +96,24 @@ TEST_CASE("loop: does not wait while timers are due, more than a turn takes or d
   CHECK(std::count(port.asked.begin(), port.asked.end(), millrace::port::poll) == std::ssize(port.asked));
 }
 
+TEST_CASE("trap T14: timers of fractions of a millisecond come in their order, and none early", "[loop][T14]") {
+  constexpr int count = 20;
+  millrace::loop loop;
+  std::deque<steady_timer> timers;
+  std::vector<int> order;
+  time_point const start = clock::now();
+  for (int n = count; n > 0; --n) {  // the last one first: not in the order of their setting
+    timers.emplace_back(loop, start + n * 300us).async_wait([&, n](boost::system::error_code error) {
+      CHECK_FALSE(error);
+      CHECK(clock::now() - start >= n * 300us);
+      order.push_back(n);
+    });
+  }
+  loop.run();
+  CHECK(order.size() == count);
+  CHECK(std::ranges::is_sorted(order));
+}
+
 TEST_CASE("loop: run returns at once when there is nothing to do", "[loop]") {
   millrace::loop loop;
   CHECK(loop.run() == 0);
@@ -115,7 +134,7 @@ TEST_CASE("loop: posted functions run in order, dispatched ones at once on the l
   CHECK(log == std::vector{1, 2, 3, 4, 5});
 }
 
-TEST_CASE("loop: post from many threads wakes a sleeping loop and loses nothing", "[loop][T15]") {
+TEST_CASE("complaint 22, trap T15: post from many threads wakes a sleeping loop and loses nothing", "[loop][T15]") {
   millrace::loop loop;
   auto work = asio::make_work_guard(loop);
   constexpr int threads = 4;
