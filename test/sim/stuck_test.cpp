@@ -310,6 +310,31 @@ TEST_CASE("hedge: one whose endpoint is drained and that is stuck is not waited 
   story.world.run_for(100s);
 }
 
+TEST_CASE("hedge: one whose endpoint is drained when its headers had come does not end the call",
+          "[sim][hedge][drain]") {
+  client_params client{.hedging = retry::hedging_policy{.max_attempts = 2, .delay = 20ms}, .idempotent = true};
+  stuck_world story(0s, client);
+  story.a().answer_with({.code = status_code::unavailable, .after = 5s, .committed = true});
+  story.b().call_takes(40ms);
+  auto& call = story.world.call();
+  story.world.after(30ms, [&] { story.world.pool().async_drain_endpoint("a:1", 0s, [](error_code) {}); });
+  story.world.run_calls();
+  CHECK(call.text() == "b:1: hello");
+}
+
+TEST_CASE("hedge: one that lost and is stuck is not blamed when its own time comes", "[sim][stream][hedge]") {
+  client_params client = patient();
+  client.hedging = retry::hedging_policy{.max_attempts = 2, .delay = 20ms};
+  client.idempotent = true;
+  stuck_world story(100ms, client);
+  story.b().stream_with({.messages = 10, .begins_after = 5ms, .takes = 50ms});
+  talker one(story.world, call_kind::server_stream, 0);
+  one.start();
+  story.world.run_for(5s);
+  CHECK(one.got.size() == 10);
+  CHECK(story.heard.told == std::vector<std::string>{"a:1 CANCELLED", "b:1 OK", "call"});
+}
+
 TEST_CASE("hedge: one whose endpoint is drained is cut off and no more, though its pool goes too",
           "[sim][hedge][drain]") {
   client_params client{.hedging = retry::hedging_policy{.max_attempts = 2, .delay = 20ms}, .idempotent = true};

@@ -306,6 +306,7 @@ void leg::end_at(time_point at) noexcept {
 }
 
 void leg::on_time_up() noexcept {
+  if (call.lost(*this)) return;
   if (overdue || evicted) return call.go_on_without(*this);
   overdue = true;
   cut_short();
@@ -382,7 +383,9 @@ void active_call::settle(leg& from) {
   if (!from.forsaken) tell_finished(from, wire.result.code, wire.result.message);
   bool const too_late = lost(from);
   if (info_ != nullptr && !too_late) info_->endpoint = from.right.endpoint();
-  from.right.release(too_late ? call_outcome(wire.result.code, true) : outcome_of(from));
+  from.right.release(outcome_of(from, too_late));
+  // its endpoint is not to blame, and was told of a cancellation
+  if (from.evicted) from.wire->result = impl::status_of(call_end::revoked, *client_, machine_.attempts(), refusal_);
   if (wire.result.ok() && client_->throttle() != nullptr) client_->throttle()->record_success();
   if (too_late) {
     // the others may go on for long, and a stream shows its chosen one while there is a handle
@@ -391,9 +394,9 @@ void active_call::settle(leg& from) {
   }
   bool const first_answer = wire.result.ok() && !from.hedge && chosen_ == nullptr;
   if (hedger_ != nullptr && first_answer) hedger_->record(loop_.now(), loop_.now() - from.started);
-  // its endpoint is not to blame, and was told of a cancellation
-  if (from.evicted) from.wire->result = impl::status_of(call_end::revoked, *client_, machine_.attempts(), refusal_);
-  count(from, from.overdue || from.evicted);
+  bool const cut_off = from.overdue || from.evicted;
+  if (cut_off) from.wire->committed = false;  // what came after the cut nobody has seen
+  count(from, cut_off);
 }
 
 void active_call::count(leg& one, bool cut_off) {
@@ -405,6 +408,7 @@ void active_call::count(leg& one, bool cut_off) {
                                 .committed = wire.committed,
                                 .never_left = wire.never_left,
                                 .cut_off = cut_off,
+                                .evicted = one.evicted,
                                 .trailers = &wire.trailers});
 }
 
@@ -425,11 +429,12 @@ bool active_call::timed_out(leg const& of) const noexcept {
 }
 
 // what the pool is to learn of it. The deadline's timer cancels what is on the wire, unless the wire's own wins by a moment
-call_outcome active_call::outcome_of(leg const& one) const noexcept {
+call_outcome active_call::outcome_of(leg const& one, bool too_late) const noexcept {
   attempt const& wire = *one.wire;
   status_code const code = wire.result.code;
   if (wire.by_limit && !wire.result.ok())
     return status_code::cancelled;  // RESOURCE_EXHAUSTED would be taken for overload
+  if (too_late) return {code, true};
   bool const cut_off = code == status_code::cancelled && loop_.now() >= context_.deadline();
   bool const wire_won =
       code == status_code::deadline_exceeded && loop_.now() + std::chrono::milliseconds(5) >= context_.deadline();
@@ -446,7 +451,6 @@ call_outcome active_call::outcome_of(leg const& one) const noexcept {
 
 // It was cut off with others, or others may follow, and is not back within cut_grace: it has failed for everybody but gRPC.
 void active_call::go_on_without(leg& one) {
-  if (lost(one)) return;
   if (info_ != nullptr) info_->endpoint = one.right.endpoint();
   one.wire->result =
       one.overdue ? no_answer() : impl::status_of(call_end::revoked, *client_, machine_.attempts(), refusal_);

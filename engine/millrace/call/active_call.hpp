@@ -170,7 +170,7 @@ class active_call : private hold_target, private list_base<active_call_tag> {
   void on_resume(completion how);
   void start(impl::leg& on);
   bool timed_out(impl::leg const& of) const noexcept;
-  call_outcome outcome_of(impl::leg const& one) const noexcept;
+  call_outcome outcome_of(impl::leg const& one, bool too_late) const noexcept;
   void count(impl::leg& one, bool cut_off);
   void go_on_without(impl::leg& one);
   void forsake(call_end why) noexcept;

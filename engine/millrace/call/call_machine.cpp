@@ -90,6 +90,7 @@ call_actions call_machine::after_attempt(time_point now, call_event::attempt_don
                                        .never_left = event.never_left,
                                        .pushback = trailers.find("grpc-retry-pushback-ms"),
                                        .timed_out = event.cut_off,
+                                       .evicted = event.evicted,
                                        .trailers = trailers,
                                        .elapsed = now - started_};
   return in_flight_ > 0 ? after_failure_beside(outcome) : after_failure(outcome, call_end::attempt);

@@ -66,6 +66,7 @@ struct attempt_done {
   bool committed = false;
   bool never_left = false;
   bool cut_off = false;  ///< By per_attempt_timeout, or with its endpoint while others were in flight: worth another.
+  bool evicted = false;  ///< The latter: no failure of the server's.
   metadata_view const* trailers = nullptr;  ///< Valid during the step; null: none.
 };
 struct elapsed {};  ///< The backoff, the time until the next hedge, or that for what was cut off to come back.
@@ -143,11 +144,11 @@ using call_actions = inplace_vector<call_action_any, 2>;
 /// Leads one call from its start to its handler: interceptors, slot, attempts with gRFC A6 retries or hedges, outcome. Ends
 /// exactly once whatever arrives in whatever order; an event that means nothing where the call stands has no effect.
 ///
-/// | cancellation | fresh, starting, queued before the first attempt | queued again, backing off | attempting           |
-/// |--------------|--------------------------------------------------|---------------------------|----------------------|
-/// | total        | ends                                             | no effect                 | no effect            |
-/// | partial      | ends                                             | ends                      | no further attempts  |
-/// | terminal     | ends                                             | ends                      | cuts the attempt off |
+/// | cancellation | fresh, starting, queued before the first attempt | queued again, backing off | attempting           | ending, held  |
+/// |--------------|--------------------------------------------------|---------------------------|----------------------|---------------|
+/// | total        | ends                                             | no effect                 | no effect            | no effect     |
+/// | partial      | ends                                             | ends                      | no further attempts  | ends the hold |
+/// | terminal     | ends                                             | ends                      | cuts the attempt off | ends the hold |
 ///
 /// A hedged call (`hedge_by`) goes on like this while it is attempting:
 ///

@@ -152,8 +152,7 @@ class grpc_stream_attempt final : public stream_attempt {
   // the request is too large, so there is no call
   void refuse(std::size_t size) {
     by_limit = true;
-    code_ = GRPC_STATUS_RESOURCE_EXHAUSTED;
-    own_message_ = larger_than_max("Sent", size, limits_.request);
+    own_ = {status_code::resource_exhausted, larger_than_max("Sent", size, limits_.request), {}};
     ++outstanding_;
     loop_.schedule(over_.back);
   }
@@ -190,15 +189,20 @@ class grpc_stream_attempt final : public stream_attempt {
   message acceptable(message&& one) {
     // no minimal stack can read it, and no server may send it unasked
     if (core_of(one) != nullptr && core_of(one)->data.raw.compression != GRPC_COMPRESS_NONE) {
-      cut_off(status_code::internal, "the response is compressed, which was not asked for");
-      return {};
+      return refused({status_code::internal, "the response is compressed, which was not asked for", {}});
     }
     if (exceeds(one.size(), limits_.response)) {
       by_limit = true;
-      cut_off(status_code::resource_exhausted, larger_than_max("Received", one.size(), limits_.response));
-      return {};
+      return refused({status_code::resource_exhausted, larger_than_max("Received", one.size(), limits_.response), {}});
     }
     return std::move(one);
+  }
+
+  // the server's status may be here already, which would let the stream end well without the message
+  message refused(status&& why) {
+    own_ = std::move(why);
+    cancel();
+    return {};
   }
 
   void on_wrote(completion how) {
@@ -222,9 +226,14 @@ class grpc_stream_attempt final : public stream_attempt {
   void take_result() {
     trailers = view(trailing_);
     committed = headers_came() || by_limit;
+    if (!own_.ok()) {
+      result = std::move(own_);
+      committed = true;
+      return;
+    }
     result.code = code_ >= 0 && code_ < status_code_count ? static_cast<status_code>(code_) : status_code::unknown;
     if (result.ok()) return;
-    result.message = own_message_.empty() ? std::string(view(details_)) : std::move(own_message_);
+    result.message = std::string(view(details_));
     result.details = trailers.find("grpc-status-details-bin").value_or(std::string_view{});
     never_left = call_ && !committed && !call_.reached_a_connection();
     if (!cancelled_ && !committed && dropped_by_server(result)) {
@@ -248,7 +257,7 @@ class grpc_stream_attempt final : public stream_attempt {
   grpc_byte_buffer* received_ = nullptr;
   grpc_status_code code_ = GRPC_STATUS_UNKNOWN;
   grpc_slice details_ = grpc_empty_slice();
-  std::string own_message_;
+  status own_;  // of this side's, in place of the server's
   std::array<char, 12> previous_{};
   batch<&grpc_stream_attempt::on_over> over_{*this};
   batch<&grpc_stream_attempt::on_headers> headers_{*this};

@@ -243,7 +243,6 @@ void stream_call::on_wrote(bool ok) {
 }
 
 void stream_call::on_over(leg& from) {
-  if (from.overdue || from.evicted) from.wire->committed = false;  // what came after the cut nobody has seen
   if (chosen_ != &from) return settle(from);
   over_ = true;
   feed(stream_event::closed{});

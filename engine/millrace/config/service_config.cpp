@@ -60,6 +60,7 @@ retry::retry_policy read(MethodConfig::RetryPolicy const& from, std::string cons
   policy.max_attempts = std::min(from.max_attempts(), retry::most_attempts);
   policy.initial_backoff = read(from.initial_backoff(), joined(path, "initialBackoff"), false);
   policy.max_backoff = read(from.max_backoff(), joined(path, "maxBackoff"), false);
+  policy.initial_backoff = std::min(policy.initial_backoff, policy.max_backoff);  // as every wait in gRPC
   policy.multiplier = from.backoff_multiplier();
   if (!(policy.multiplier > 0) || std::isinf(policy.multiplier)) {
     refuse_value(joined(path, "backoffMultiplier"), json(policy.multiplier), "a number of more than 0");

@@ -87,6 +87,7 @@ bool attempt_machine::count(attempt_outcome const& outcome) noexcept {
 
 // A6: what a server answers to malformed requests is not its failure
 void attempt_machine::tell_throttle(attempt_outcome const& outcome) noexcept {
+  if (outcome.evicted) return;
   bool const forbidden = outcome.pushback && !parse_pushback(*outcome.pushback);
   if (forbidden || worth_another(outcome)) throttle_->record_failure();
 }

@@ -25,9 +25,10 @@ struct attempt_outcome {
   bool committed = false;                                   ///< Its response headers had arrived.
   bool never_left = false;                                  ///< It provably did not reach the wire.
   std::optional<std::string_view> pushback = std::nullopt;  ///< The raw value of its `grpc-retry-pushback-ms` trailer.
-  bool timed_out = false;                                   ///< By the policy's `per_attempt_timeout`.
-  metadata_view trailers{};                                 ///< For the policy's rule, as is `elapsed`.
-  duration elapsed{};                                       ///< Since the call began.
+  bool timed_out = false;                                   ///< By the policy's `per_attempt_timeout`; or evicted.
+  bool evicted = false;      ///< Its endpoint was taken away: no failure of the server's.
+  metadata_view trailers{};  ///< For the policy's rule, as is `elapsed`.
+  duration elapsed{};        ///< Since the call began.
 };
 
 /// Start another attempt at that time. It is transparent when the last one never left.

@@ -19,8 +19,8 @@ void validate(retry_policy const& policy, std::string_view field_prefix) {
     refuse(field_prefix, "max_backoff", text(policy.max_backoff),
            "at least initial_backoff, " + text(policy.initial_backoff));
   }
-  if (!(policy.multiplier >= 1) || std::isinf(policy.multiplier)) {
-    refuse(field_prefix, "multiplier", text(policy.multiplier), "a finite number of at least 1");
+  if (!(policy.multiplier > 0) || std::isinf(policy.multiplier)) {
+    refuse(field_prefix, "multiplier", text(policy.multiplier), "a finite number of more than 0");
   }
   if (!(policy.jitter >= 0 && policy.jitter <= 1)) refuse(field_prefix, "jitter", text(policy.jitter), "0 to 1");
   if (policy.retryable.contains(status_code::ok)) refuse(field_prefix, "retryable", "a set with OK", "failures");

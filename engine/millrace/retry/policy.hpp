@@ -14,7 +14,7 @@ struct retry_policy {
   unsigned max_attempts = 3;                                 ///< The first one included; 1 (no retries) to 5.
   duration initial_backoff = std::chrono::milliseconds{50};  ///< More than 0.
   duration max_backoff = std::chrono::seconds{1};            ///< At least `initial_backoff`.
-  double multiplier = 2.0;                                   ///< At least 1.
+  double multiplier = 2.0;                                   ///< More than 0.
   double jitter = 0.2;                                       ///< Each wait is spread by ± this fraction; 0 to 1.
   /// Codes worth another attempt; list more only for methods that may run twice. Not empty unless `max_attempts` is 1.
   status_code_set retryable{status_code::unavailable};

@@ -30,7 +30,8 @@ class transport::flight final : public unary_attempt, public rider {
   void cancel() noexcept override {
     if (!under_way_) return;
     duration const stuck = received_ ? answer_.stuck : duration::zero();
-    answer_ = {.code = status_code::cancelled, .message = "Cancelled on client", .stuck = stuck};
+    bool const began = received_ && answer_.committed;
+    answer_ = {.code = status_code::cancelled, .message = "Cancelled on client", .committed = began, .stuck = stuck};
     if (stuck == duration::zero()) return finish(std::move(answer_));
     net_.last_stuck_ = net_.events().now();
     if (std::exchange(cut_, true)) return;

@@ -53,6 +53,19 @@ std::string with_retry(std::string const& change, std::string const& to) {
 
 }  // namespace
 
+TEST_CASE("service config: a retry policy that gRPC takes is one that clients take", "[config]") {
+  auto const config = service_config::from_json(method(
+      R"("retryPolicy": {"maxAttempts": 9, "initialBackoff": "3s", "maxBackoff": "1s", "backoffMultiplier": 0.5, "retryableStatusCodes": [14]})"));
+  client_params params;
+  config.apply_to(params);
+  auto const& policy = params.methods->find("/s/m")->retry;
+  REQUIRE(policy);
+  CHECK(policy->initial_backoff == 1s);
+  CHECK(policy->multiplier == 0.5);
+  CHECK(policy->max_attempts == retry::most_attempts);
+  CHECK_NOTHROW(validate(*policy, "retry"));
+}
+
 TEST_CASE("service config: gRPC's own examples are understood", "[config]") {
   auto const config = service_config::from_json(complete);
   CHECK(config.balance == "round_robin");

@@ -4,6 +4,7 @@
 #include <millrace/base/rng.hpp>
 #include <millrace/retry/budget.hpp>
 #include <millrace/retry/policy.hpp>
+#include <millrace/retry/throttle.hpp>
 
 #include <support/catch.hpp>
 
@@ -462,4 +463,14 @@ TEST_CASE("retry_denial: each reason has its name", "[retry]") {
   CHECK(to_string(retry_denial::committed) == "committed");
   CHECK(to_string(retry_denial::deadline) == "deadline");
   CHECK(to_string(retry_denial::cancelled) == "cancelled");
+}
+
+TEST_CASE("attempt: one whose endpoint was taken away costs the server's throttle nothing", "[retry][throttle]") {
+  retry::throttle of_server({.max_tokens = 2, .token_ratio = 0.1});
+  bool const evicted = GENERATE(true, false);
+  call one;
+  attempt_machine machine(one.policy, one.funds, one.random, never, &of_server);
+  static_cast<void>(
+      machine.resume_beside({.at = start, .code = status_code::unavailable, .timed_out = true, .evicted = evicted}));
+  CHECK(of_server.allows_retry() == evicted);
 }

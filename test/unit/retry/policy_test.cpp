@@ -36,7 +36,7 @@ TEST_CASE("retry_policy: a refusal names the field, its value and what is allowe
   CHECK(refusal({.max_attempts = 6}) == "client.retry.max_attempts is 6; allowed: 1 to 5");
   CHECK(refusal({.initial_backoff = 0ms}) == "client.retry.initial_backoff is 0ms; allowed: more than 0ms");
   CHECK(refusal({.max_backoff = 49ms}) == "client.retry.max_backoff is 49ms; allowed: at least initial_backoff, 50ms");
-  CHECK(refusal({.multiplier = 0}) == "client.retry.multiplier is 0; allowed: a finite number of at least 1");
+  CHECK(refusal({.multiplier = 0}) == "client.retry.multiplier is 0; allowed: a finite number of more than 0");
   CHECK(refusal({.jitter = 2}) == "client.retry.jitter is 2; allowed: 0 to 1");
   CHECK(refusal({.retryable = {status_code::ok}}) == "client.retry.retryable is a set with OK; allowed: failures");
   CHECK(refusal({.retryable = {}}) ==
