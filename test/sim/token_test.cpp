@@ -20,6 +20,7 @@
 #include <exception>
 #include <future>
 #include <memory>
+#include <optional>
 #include <tuple>
 
 using namespace millrace;
