@@ -428,7 +428,7 @@ TEST_CASE("story: a drain of the pool ends the drain of an endpoint", "[sim][end
 }
 
 TEST_CASE("story: an aperture takes its part of each priority", "[sim][endpoints]") {
-  std::uint64_t const seed = GENERATE(range(1, 11));
+  std::uint64_t const seed = GENERATE(range<std::uint64_t>(1, 11));
   CAPTURE(seed);
   world world{{.seed = seed, .pool = {.target = "s0:1", .aperture = {.size = 2}}}};
   endpoint_set set = set_of(ten);
