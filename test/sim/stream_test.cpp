@@ -575,7 +575,7 @@ TEST_CASE("stream: headers that come when the attempt's time is up are nobody's,
   world.pool().open();
   world.run_until(10ms);
   busy_at_100ms(world);
-  std::uint32_t const messages = GENERATE(0, 3);
+  std::uint32_t const messages = GENERATE(0u, 3u);
   world.net()["a:1"].stream_with({.messages = messages, .begins_after = 100ms});
   world.net()["b:1"].stream_with({.messages = 3, .begins_after = 90ms});
   talker one(world, call_kind::server_stream, 0);
@@ -597,7 +597,7 @@ TEST_CASE("stream: a hedged one is not that of an attempt whose endpoint was dra
   world.pool().open();
   world.run_until(10ms);
   busy_at_100ms(world);
-  std::uint32_t const messages = GENERATE(1, 3);
+  std::uint32_t const messages = GENERATE(1u, 3u);
   world.net()["a:1"].stream_with({.messages = messages, .begins_after = 100ms, .stuck = 5s});
   world.net()["b:1"].stream_with({.messages = 3, .begins_after = 90ms});
   talker one(world, call_kind::server_stream, 0);
