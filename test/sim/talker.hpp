@@ -3,6 +3,7 @@
 
 #include "support.hpp"
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <string>
@@ -11,6 +12,8 @@
 #include <vector>
 
 namespace millrace::sim {
+
+inline constexpr std::array kinds = {call_kind::server_stream, call_kind::client_stream, call_kind::bidi_stream};
 
 /// A user of one stream: writes its messages, `0`, `1` …, half-closes, reads all there is, and finishes. Remembers what it was
 /// told.
@@ -161,5 +164,12 @@ class talker {
   int reads_out_ = 0;
   int writes_out_ = 0;
 };
+
+inline void check_left_over(world& in, talker& one) {
+  CHECK(one.sound());
+  one.drop();
+  if (in.has_pool()) CHECK(in.pool().snapshot().in_flight == 0);
+  in.finish();
+}
 
 }  // namespace millrace::sim
