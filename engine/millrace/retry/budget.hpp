@@ -28,9 +28,10 @@ void validate(budget_params const& params, std::string_view field_prefix);
 /// The bound, at each withdrawal: of the ttl that ends with it,
 /// `withdrawals + charges ≤ percent × deposits(that ttl and the window before it) + min_per_second × ttl`.
 /// So over time and with the defaults servers see at most the offered calls × 1.2 and 10 attempts a second, whatever happens to
-/// them, as long as the questions alone stay below that. Those are bounded by their own pace: one an endpoint and step of `health_check.backoff`, or
-/// `check_interval`. Not in it are the attempts that gRPC itself repeats, once each, below the engine, when a pool asks for that
-/// (`transparent_retry::core`): the engine does not see them. Finagle's own budget, which forgets after nine to ten windows, allows twice that in the worst ttl.
+/// them, as long as the questions alone stay below that. Those are bounded by their own pace: one an endpoint and step of
+/// `health_check.backoff`, or `check_interval`. Not in it are the attempts that gRPC itself repeats, once each, below the engine,
+/// when a pool asks for that (`transparent_retry::core`): the engine does not see them. Finagle's own budget, which forgets after
+/// nine to ten windows, allows twice that in the worst ttl.
 ///
 /// Times must not go back; one that does counts as the latest seen. Allocates nothing; O(1) amortised.
 class budget {
